@@ -1,12 +1,12 @@
 //! `tokenward client`.
 
 use super::api::{Answer, query};
-use super::confirm::{Agreement, Sure};
+use super::confirm::Agreement;
 use super::error::CliError;
 use super::impact::{Act, has_live_token, on_client};
 use super::once::Once;
 use super::pages::{Pages, Portion, parsed};
-use super::session::{ClientName, Session, environment};
+use super::session::{ClientName, Session, SureClient, environment};
 use super::settings::{Lifted, Settings};
 use super::views;
 use reqwest::Method;
@@ -45,12 +45,7 @@ pub(crate) enum Verb {
     )]
     Change(ChangeArgs),
     /// Disable an API client. Its secrets and token are refused until it is enabled again.
-    Disable {
-        #[command(flatten)]
-        client: ClientName,
-        #[command(flatten)]
-        sure: Sure,
-    },
+    Disable(SureClient),
     /// Enable a disabled API client. Its token is accepted again if it has time left.
     Enable(ClientName),
     /// Add tags to an API client, for finding it in lists. No check reads them.
@@ -74,12 +69,7 @@ pub(crate) enum Verb {
         email: Option<String>,
     },
     /// Permanently delete an API client. Its secrets and token stop working at once.
-    Delete {
-        #[command(flatten)]
-        client: ClientName,
-        #[command(flatten)]
-        sure: Sure,
-    },
+    Delete(SureClient),
 }
 
 /// A client and tags.
@@ -151,7 +141,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
         Verb::Create(args) => create(args, session).await,
         Verb::Show(client) => out.object(&session.client(&client).await?, views::client),
         Verb::Change(args) => change(args, session).await,
-        Verb::Disable { client, sure } => {
+        Verb::Disable(SureClient { client, sure }) => {
             let client = session.client(&client).await?;
             session.confirm_act(sure, Act::Disable, &client).await?;
             show(session, &switch(session, client.id, "disable").await?)
@@ -178,7 +168,7 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             out.note("Confirmation mails are on their way to the pending addresses.");
             show(session, &answer)
         }
-        Verb::Delete { client, sure } => {
+        Verb::Delete(SureClient { client, sure }) => {
             let client = session.client(&client).await?;
             let label = client.label.to_string();
             let warning = on_client(Act::Delete, &client, api.server_time());

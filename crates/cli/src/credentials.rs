@@ -5,7 +5,7 @@ use super::confirm::Sure;
 use super::error::CliError;
 use super::impact::{Act, has_live_token};
 use super::once::Once;
-use super::session::{ClientName, Session};
+use super::session::{ClientName, Session, SureClient};
 use super::views;
 use reqwest::Method;
 use std::path::PathBuf;
@@ -70,12 +70,7 @@ pub(crate) enum TokenVerb {
         sure: Sure,
     },
     /// Revoke the live access token without making another.
-    Revoke {
-        #[command(flatten)]
-        client: ClientName,
-        #[command(flatten)]
-        sure: Sure,
-    },
+    Revoke(SureClient),
 }
 
 /// Carries out one command on a secret.
@@ -138,7 +133,7 @@ pub(crate) async fn run_token(verb: TokenVerb, session: &Session) -> Result<(), 
             ));
             once.deliver(&mut made.json, "access_token", "access token", out)
         }
-        TokenVerb::Revoke { client, sure } => {
+        TokenVerb::Revoke(SureClient { client, sure }) => {
             let client = session.client(&client).await?;
             // That of a disabled client is refused now, and would be accepted again when it is enabled.
             if !has_live_token(&client) && client.token.state != TokenState::Disabled {

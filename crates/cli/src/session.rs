@@ -160,6 +160,15 @@ pub(crate) struct ClientName {
     pub(crate) environment: Option<Environment>,
 }
 
+/// A client, and whether something that ends is meant.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SureClient {
+    #[command(flatten)]
+    pub(crate) client: ClientName,
+    #[command(flatten)]
+    pub(crate) sure: Sure,
+}
+
 enum Named<'a> {
     Id(Uuid),
     Label {

@@ -64,29 +64,29 @@ pub(crate) enum Verb {
         sure: Sure,
     },
     /// Send a test notice.
-    Test {
-        /// The webhook's id.
-        webhook: Uuid,
-    },
+    Test(One),
     /// Send nothing more until it is enabled again. What happens meanwhile is not sent later.
-    Disable {
-        /// The webhook's id.
-        webhook: Uuid,
-        #[command(flatten)]
-        sure: Sure,
-    },
+    Disable(SureOne),
     /// Send notices again.
-    Enable {
-        /// The webhook's id.
-        webhook: Uuid,
-    },
+    Enable(One),
     /// Delete a webhook with its signing secret.
-    Delete {
-        /// The webhook's id.
-        webhook: Uuid,
-        #[command(flatten)]
-        sure: Sure,
-    },
+    Delete(SureOne),
+}
+
+/// A webhook.
+#[derive(clap::Args, Debug)]
+pub(crate) struct One {
+    /// The webhook's id.
+    webhook: Uuid,
+}
+
+/// A webhook, and whether something that ends is meant.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SureOne {
+    /// The webhook's id.
+    webhook: Uuid,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 /// Commands on notices.
@@ -227,21 +227,21 @@ pub(crate) async fn run(verb: Verb, session: &Session) -> Result<(), CliError> {
             let mut made: Answer<WebhookWithSecret> = api.send(Method::POST, &path, ()).await?;
             once.deliver(&mut made.json, "secret", "signing secret", out)
         }
-        Verb::Test { webhook } => {
+        Verb::Test(One { webhook }) => {
             let path = format!("/webhooks/{webhook}/test");
             let sent: Answer<NoticeMade> = api.send(Method::POST, &path, ()).await?;
             out.note("Test notice sent. `tokenward notice list` shows whether it was delivered.");
             out.program(&sent)
         }
-        Verb::Disable { webhook, sure } => {
+        Verb::Disable(SureOne { webhook, sure }) => {
             let impact = format!(
                 "This disables the webhook {webhook}. What happens while it is disabled is not sent, also not later."
             );
             session.confirm(sure, &impact).await?;
             switch(session, webhook, true).await
         }
-        Verb::Enable { webhook } => switch(session, webhook, false).await,
-        Verb::Delete { webhook, sure } => {
+        Verb::Enable(One { webhook }) => switch(session, webhook, false).await,
+        Verb::Delete(SureOne { webhook, sure }) => {
             let impact = format!(
                 "This deletes the webhook {webhook} and its signing secret. Notices that wait for it are not sent."
             );

@@ -8,7 +8,7 @@
 //!
 //! ```no_run
 //! use std::{sync::Arc, time::Duration};
-//! use tokenward_client::TokenSource;
+//! use tokenward_client::{Options, TokenSource};
 //! use tokenward_client::destination::file::FileHome;
 //! use tokenward_client::issuer::{Issuer, Kind};
 //! use tokenward_client::secret::SecretFile;
@@ -18,7 +18,7 @@
 //! let server = "https://api-sandbox.example.com";
 //! let issuer = Issuer::new(server, Kind::Tokenward, secret, None, Duration::from_secs(20))?;
 //! let home = Arc::new(FileHome::new("/var/lib/erp/token.json".into()));
-//! let source = TokenSource::builder(issuer, home).build()?;
+//! let source = TokenSource::new(issuer, home, Options::default())?;
 //!
 //! let entry = source.token().await?;
 //! let http = reqwest::Client::new();
@@ -76,4 +76,4 @@ mod timer;
 
 pub use credential::{AccessToken, ClientSecret, Malformed};
 pub use protocol::{Entry, Policy, TokenError};
-pub use source::{Builder, Counts, NotAHome, TokenSource};
+pub use source::{Counts, NotAHome, Options, TokenSource};

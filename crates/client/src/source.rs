@@ -26,10 +26,7 @@ pub struct TokenSource {
 struct Shared {
     issuer: Issuer,
     home: Arc<dyn Home>,
-    copies: Vec<Arc<dyn Destination>>,
-    process_lock: Option<ProcessLock>,
-    policy: Policy,
-    lease_ttl: Duration,
+    options: Options,
     /// This process's share of jitter, the same for its whole life: who renews is then not drawn anew at
     /// every look.
     jitter: f64,
@@ -51,88 +48,60 @@ struct Shared {
 )]
 pub struct NotAHome;
 
-/// What a source is made of.
+/// How a source behaves beyond what it is made of.
 #[derive(Debug)]
-#[must_use]
-pub struct Builder {
-    issuer: Issuer,
-    home: Arc<dyn Destination>,
-    copies: Vec<Arc<dyn Destination>>,
-    process_lock: Option<ProcessLock>,
-    policy: Policy,
-    lease_ttl: Duration,
+#[non_exhaustive]
+pub struct Options {
+    /// Further destinations, which are told of every new token.
+    pub copies: Vec<Arc<dyn Destination>>,
+    /// Keeps the processes of this machine from crowding a home elsewhere. A file home needs none.
+    pub process_lock: Option<ProcessLock>,
+    /// When tokens are renewed. Whether generations count follows from the server's kind.
+    pub policy: Policy,
+    /// How long the home's lease lasts; at least twice the policy's `answer_limit`. It outlasts an exchange with the token
+    /// server and a few attempts to store; the next holder waits this long for one that died on another machine.
+    pub lease_ttl: Duration,
 }
 
-/// A lease outlasts an exchange with the token server and a few attempts to store; the next holder waits this long
-/// for one that died on another machine.
-const LEASE_TTL: Duration = Duration::from_secs(40);
-
-impl Builder {
-    /// Tells a further destination of every new token.
-    pub fn copy_to(mut self, destination: Arc<dyn Destination>) -> Self {
-        self.copies.push(destination);
-        self
-    }
-
-    /// Keeps the processes of this machine from crowding a home elsewhere. A file home needs none.
-    pub fn process_lock(mut self, lock: ProcessLock) -> Self {
-        self.process_lock = Some(lock);
-        self
-    }
-
-    /// Behaves by this policy. Whether generations count follows from the server's kind.
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// How long the home's lease lasts; at least twice the policy's `answer_limit`.
-    pub fn lease_ttl(mut self, ttl: Duration) -> Self {
-        self.lease_ttl = ttl;
-        self
-    }
-
-    /// The source.
-    ///
-    /// # Errors
-    /// When the home is a place that workers cannot share.
-    pub fn build(self) -> Result<TokenSource, NotAHome> {
-        let home = self.home.into_home().ok_or(NotAHome)?;
-        let policy = Policy {
-            counts_generations: self.issuer.kind() == Kind::Tokenward,
-            ..self.policy
-        };
-        Ok(TokenSource {
-            shared: Arc::new(Shared {
-                issuer: self.issuer,
-                home,
-                copies: self.copies,
-                process_lock: self.process_lock,
-                policy,
-                lease_ttl: self.lease_ttl.max(policy.answer_limit * 2),
-                jitter: crate::random::fraction(),
-                known: ArcSwapOption::empty(),
-                gate: Arc::new(Gate::new(())),
-                unstored: Mutex::new(None),
-                untold: Mutex::new(None),
-                settling: Gate::new(()),
-                figures: Figures::default(),
-            }),
-        })
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            copies: Vec::new(),
+            process_lock: None,
+            policy: Policy::default(),
+            lease_ttl: Duration::from_secs(40),
+        }
     }
 }
 
 impl TokenSource {
     /// A source for this server, shared through this home.
-    pub fn builder(issuer: Issuer, home: Arc<dyn Destination>) -> Builder {
-        Builder {
+    ///
+    /// # Errors
+    /// When the home is a place that workers cannot share.
+    pub fn new(
+        issuer: Issuer,
+        home: Arc<dyn Destination>,
+        mut options: Options,
+    ) -> Result<Self, NotAHome> {
+        let policy = &mut options.policy;
+        policy.counts_generations = issuer.kind() == Kind::Tokenward;
+        options.lease_ttl = options.lease_ttl.max(policy.answer_limit * 2);
+        let shared = Shared {
             issuer,
-            home,
-            copies: Vec::new(),
-            process_lock: None,
-            policy: Policy::default(),
-            lease_ttl: LEASE_TTL,
-        }
+            home: home.into_home().ok_or(NotAHome)?,
+            options,
+            jitter: crate::random::fraction(),
+            known: ArcSwapOption::empty(),
+            gate: Arc::default(),
+            unstored: Mutex::default(),
+            untold: Mutex::default(),
+            settling: Gate::default(),
+            figures: Figures::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// A token that is good now: from memory when it will do, else from the home, else a new one.
@@ -185,7 +154,11 @@ impl TokenSource {
     #[must_use]
     pub fn renews_in(&self) -> Option<Duration> {
         let entry = self.shared.known.load_full()?;
-        let at = self.shared.policy.renew_at(&entry, self.shared.jitter)?;
+        let at = self
+            .shared
+            .options
+            .policy
+            .renew_at(&entry, self.shared.jitter)?;
         Some(clock::until(self.shared.issuer.clock().now(), at))
     }
 
@@ -210,13 +183,13 @@ impl TokenSource {
     /// The further destinations.
     #[must_use]
     pub fn copies(&self) -> &[Arc<dyn Destination>] {
-        &self.shared.copies
+        &self.shared.options.copies
     }
 
     /// The policy.
     #[must_use]
     pub fn policy(&self) -> &Policy {
-        &self.shared.policy
+        &self.shared.options.policy
     }
 
     /// What has happened so far in this process.
@@ -242,7 +215,7 @@ impl TokenSource {
     /// end of a program; what is used afterwards is taken anew.
     pub async fn close(&self) {
         self.shared.home.close().await;
-        for copy in &self.shared.copies {
+        for copy in &self.shared.options.copies {
             copy.close().await;
         }
         self.shared.issuer.secret().close().await;

@@ -17,7 +17,7 @@ use crate::destination::{Destination, ProcessLock};
 use crate::environment;
 use crate::issuer::Issuer;
 use crate::secret::{SecretFile, SecretSource, SecretVariable, SystemdCredential};
-use crate::{Policy, TokenSource};
+use crate::{Options, Policy, TokenSource};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -141,18 +141,17 @@ fn parts(alias: &str, client: &Client, around: &Around<'_>) -> Result<Parts, Str
     });
     let home = places
         .next()
-        .ok_or("no destination; add [[client.ALIAS.destination]]")?;
-    let mut builder = TokenSource::builder(issuer, home?).policy(policy);
-    for place in places {
-        builder = builder.copy_to(place?);
-    }
+        .ok_or("no destination; add [[client.ALIAS.destination]]")??;
+    let mut options = Options {
+        copies: places.collect::<Result<_, _>>()?,
+        process_lock: lock_file(alias, client, folder).map(ProcessLock::new),
+        policy,
+        ..Options::default()
+    };
     if let Some(seconds) = client.lease_seconds {
-        builder = builder.lease_ttl(duration("lease_seconds", seconds)?);
+        options.lease_ttl = duration("lease_seconds", seconds)?;
     }
-    if let Some(path) = lock_file(alias, client, folder) {
-        builder = builder.process_lock(ProcessLock::new(path));
-    }
-    let source = builder.build().map_err(|error| error.to_string())?;
+    let source = TokenSource::new(issuer, home, options).map_err(|error| error.to_string())?;
     Ok(Parts {
         alias: alias.to_owned(),
         source,
@@ -258,8 +257,8 @@ fn destination(
             if name.starts_with('.') || !is_plain(name, "-_.") {
                 return Err("name: a credential's name has letters, digits, - _ and .".to_owned());
             }
-            let home = CredentialsFolder::new(&folder.join(place), name, *encrypt);
-            Arc::new(home.withholding(around.withheld.clone()))
+            let (folder, withheld) = (folder.join(place), around.withheld.clone());
+            Arc::new(CredentialsFolder::new(&folder, name, *encrypt, withheld))
         }
         Place::Vault(at) => Arc::new(VaultHome::new(
             vault(at, around, answer_limit)?,
@@ -306,8 +305,8 @@ fn destination(
             if command.is_empty() {
                 return Err("command: name a program".to_owned());
             }
-            let home = PluginHome::new(command.clone(), answer_limit);
-            Arc::new(home.withholding(around.withheld.clone()))
+            let withheld = around.withheld.clone();
+            Arc::new(PluginHome::new(command.clone(), answer_limit, withheld))
         }
     })
 }
@@ -333,13 +332,14 @@ fn vault(
     let authority = authority(written.authority_file.as_deref(), folder)?;
     let connection = Connection::new(
         &written.address,
+        written.redirect_hosts.clone(),
         written.namespace.clone(),
         written.login.clone().beside(folder),
         authority.as_deref(),
         answer_limit,
     )
     .map_err(|error| format!("address: {error}"))?;
-    let connection = Arc::new(connection.redirecting_to(written.redirect_hosts.clone()));
+    let connection = Arc::new(connection);
     made.push((key, connection.clone()));
     Ok(connection)
 }

@@ -44,24 +44,16 @@ struct Beside {
 
 impl CredentialsFolder {
     /// The credential `name` in this folder, which must exist; `encrypt` needs `systemd-creds` and, on most machines,
-    /// root.
+    /// root. It is started without the environment variables `withheld`, such as those that hold client secrets.
     #[must_use]
-    pub fn new(folder: &Path, name: &str, encrypt: bool) -> Self {
+    pub fn new(folder: &Path, name: &str, encrypt: bool, withheld: Arc<[String]>) -> Self {
         Self {
             token: folder.join(name),
             notes: folder.join(format!("{name}.state")),
             name: name.to_owned(),
             encrypt,
-            withheld: Arc::default(),
+            withheld,
         }
-    }
-
-    /// The same credential; `systemd-creds` is started without these environment variables, such as those that hold
-    /// client secrets.
-    #[must_use]
-    pub fn withholding(mut self, variables: Arc<[String]>) -> Self {
-        self.withheld = variables;
-        self
     }
 
     fn lock(&self) -> ProcessLock {
@@ -98,18 +90,14 @@ impl CredentialsFolder {
             let sent = stdin.write_all(input).await;
             sent.map_err(|error| failed(format!("systemd-creds: {error}")))?;
         }
-        let output = child
-            .wait_with_output()
-            .await
-            .map_err(|error| failed(format!("systemd-creds: {error}")))?;
+        let output = child.wait_with_output().await;
+        let output = output.map_err(|error| failed(format!("systemd-creds: {error}")))?;
         let bytes = Zeroizing::new(output.stdout);
-        if output.status.success() {
-            Ok(bytes)
-        } else {
-            Err(failed(format!(
+        output.status.success().then_some(bytes).ok_or_else(|| {
+            failed(format!(
                 "systemd-creds {verb} failed: it needs root, or a key of this machine (systemd-creds setup)"
-            )))
-        }
+            ))
+        })
     }
 
     fn bytes(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, DestinationError> {
@@ -153,12 +141,10 @@ impl CredentialsFolder {
     async fn prepare(&self) -> Result<file_lock::Held, DestinationError> {
         let held = file_lock::write_lock(&self.lock(), &self.place()).await?;
         self.both()?;
-        let prepared =
-            atomic_file::prepare(&self.token).and_then(|()| atomic_file::prepare(&self.notes));
-        match prepared {
-            Ok(()) => Ok(held),
-            Err(fault) => Err(self.fault(fault, "taking room for a token")),
-        }
+        atomic_file::prepare(&self.token)
+            .and_then(|()| atomic_file::prepare(&self.notes))
+            .map_err(|fault| self.fault(fault, "taking room for a token"))?;
+        Ok(held)
     }
 
     /// Both files, if they belong together.

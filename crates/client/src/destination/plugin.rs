@@ -55,22 +55,16 @@ struct Answer<'a> {
 }
 
 impl PluginHome {
-    /// A program with its arguments (none of them secret); each answer may take this long.
+    /// A program with its arguments (none of them secret); each answer may take this long. It is started without the
+    /// environment variables `withheld`, such as those that hold client secrets.
     #[must_use]
-    pub fn new(command: Vec<String>, answer_limit: Duration) -> Self {
+    pub fn new(command: Vec<String>, answer_limit: Duration, withheld: Arc<[String]>) -> Self {
         Self {
             command,
             answer_limit,
-            withheld: Arc::default(),
+            withheld,
             running: Mutex::new(None),
         }
-    }
-
-    /// The same program, started without these environment variables, such as those that hold client secrets.
-    #[must_use]
-    pub fn withholding(mut self, variables: Arc<[String]>) -> Self {
-        self.withheld = variables;
-        self
     }
 
     fn start(&self) -> Result<Running, DestinationError> {

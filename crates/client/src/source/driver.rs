@@ -47,7 +47,7 @@ impl Shared {
         let clock = self.issuer.clock();
         let began = clock.boot();
         let known = self.known.load_full();
-        let mut renewal = Renewal::new(self.policy, self.jitter, known, refused);
+        let mut renewal = Renewal::new(self.options.policy, self.jitter, known, refused);
         let mut locks = Locks::default();
         let mut action = Action::Read;
         for _ in 0..MOST_STEPS {
@@ -93,7 +93,7 @@ impl Shared {
         match action {
             Action::Read => Event::Read(self.read().await),
             Action::AskStatus => Event::Status(self.issuer.status().await),
-            Action::TakeProcessLock => Event::ProcessLock(match &self.process_lock {
+            Action::TakeProcessLock => Event::ProcessLock(match &self.options.process_lock {
                 None => Ok(true),
                 Some(lock) => lock.try_take().map(|held| {
                     locks.process = held;
@@ -164,7 +164,7 @@ impl Shared {
         let waiting = self.untold().clone();
         let Some(entry) = waiting else { return Ok(()) };
         let mut stops = Vec::new();
-        for copy in &self.copies {
+        for copy in &self.options.copies {
             if let Err(trouble) = copy.put(&entry).await {
                 self.figures.add(|counts| counts.not_stored += 1);
                 tracing::warn!(%trouble, "a destination does not have the new token yet");
@@ -179,7 +179,7 @@ impl Shared {
         if !stops.is_empty() {
             return Err(stops);
         }
-        if !self.policy.handover.is_zero() && self.policy.counts_generations {
+        if !self.options.policy.handover.is_zero() && self.options.policy.counts_generations {
             match self.issuer.end_previous().await {
                 Ok(()) => tracing::info!("every place has the new token; ended the previous one"),
                 Err(refusal) => {
@@ -218,7 +218,10 @@ impl Shared {
         let entry = self.known.load_full()?;
         let refused = refused.map(|entry| &entry.token);
         let now = self.issuer.clock().now();
-        let reason = self.policy.judge(Some(&entry), refused, now, self.jitter);
+        let reason = self
+            .options
+            .policy
+            .judge(Some(&entry), refused, now, self.jitter);
         reason.is_none().then_some(entry)
     }
 
@@ -242,7 +245,7 @@ struct Locks {
 impl Locks {
     fn wish(&self, shared: &Shared) -> LeaseRequest {
         LeaseRequest {
-            ttl: shared.lease_ttl,
+            ttl: shared.options.lease_ttl,
             queue: self.process.as_ref().and_then(Held::queue),
         }
     }

@@ -179,12 +179,14 @@ impl Answer {
 }
 
 impl Connection {
-    /// A server by its address; `authority` is a further certificate authority in PEM form.
+    /// A server by its address. A standby node may send calls on to `redirect_hosts` (`host` or `host:port`), by the same
+    /// scheme; without them calls go to the address alone. `authority` is a further certificate authority in PEM form.
     ///
     /// # Errors
     /// When the address is none to which secrets may be sent.
     pub fn new(
         address: &str,
+        redirect_hosts: Vec<String>,
         namespace: Option<String>,
         login: Login,
         authority: Option<&[u8]>,
@@ -194,20 +196,12 @@ impl Connection {
         Ok(Self {
             http: http_client(&address, authority, answer_limit)?,
             address,
-            redirect_hosts: Vec::new(),
+            redirect_hosts,
             namespace,
             login,
             session: Mutex::new(None),
             clock: ServerClock::default(),
         })
-    }
-
-    /// The same server; a standby node may send calls on to these hosts (`host` or `host:port`), by the same scheme.
-    /// Without them calls go to the address alone.
-    #[must_use]
-    pub fn redirecting_to(mut self, hosts: Vec<String>) -> Self {
-        self.redirect_hosts = hosts;
-        self
     }
 
     pub(super) fn address(&self) -> &str {
@@ -376,13 +370,7 @@ impl Connection {
         let left = Duration::from_nanos(until.0.saturating_sub(self.clock.boot().0));
         let again = || (!left.is_zero()).then(|| (left / 3).max(SHORTEST_RENEWAL));
         let path = "/v1/auth/token/renew-self";
-        let answer = self.send(
-            self.address(),
-            Method::POST,
-            path,
-            Some("{}"),
-            Some(&token),
-        );
+        let answer = self.send(self.address(), Method::POST, path, Some("{}"), Some(&token));
         let answer = match answer.await {
             Ok(answer) => answer,
             Err(trouble) => {
