@@ -73,9 +73,7 @@ impl SecretSource for SecretFile {
     }
 
     async fn secret(&self) -> Result<ClientSecret, SecretError> {
-        let from = self.name();
-        let text = private_file(&self.0).map_err(|what| SecretError::new(&from, what))?;
-        parse(&from, &text)
+        read(self, private_file(&self.0))
     }
 }
 
@@ -86,21 +84,17 @@ impl SecretSource for SystemdCredential {
     }
 
     async fn secret(&self) -> Result<ClientSecret, SecretError> {
-        let from = self.name();
-        let folder = crate::environment::path("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-            SecretError::new(
-                &from,
-                "CREDENTIALS_DIRECTORY is not set: start this from a unit with LoadCredential= or \
-                 LoadCredentialEncrypted=",
-            )
-        })?;
+        let Some(folder) = crate::environment::path("CREDENTIALS_DIRECTORY") else {
+            let what = "CREDENTIALS_DIRECTORY is not set: start this from a unit with LoadCredential= or \
+                 LoadCredentialEncrypted=";
+            return Err(SecretError::new(&self.name(), what));
+        };
         if self.0.is_empty() || self.0.contains('/') || self.0.starts_with('.') {
-            return Err(SecretError::new(&from, "that is no credential's name"));
+            let what = "that is no credential's name";
+            return Err(SecretError::new(&self.name(), what));
         }
         // systemd guards the folder; the modes of its files follow systemd's own rules.
-        let path = folder.join(&self.0);
-        let text = short_file(&path).map_err(|what| SecretError::new(&from, what))?;
-        parse(&from, &text)
+        read(self, short_file(&folder.join(&self.0)))
     }
 }
 
@@ -111,11 +105,19 @@ impl SecretSource for SecretVariable {
     }
 
     async fn secret(&self) -> Result<ClientSecret, SecretError> {
-        let from = self.name();
-        let text = crate::environment::secret(&self.0)
-            .ok_or_else(|| SecretError::new(&from, "it is not set"))?;
-        parse(&from, &text)
+        let text = crate::environment::secret(&self.0);
+        read(self, text.ok_or_else(|| "it is not set".to_owned()))
     }
+}
+
+/// The secret in what a source has.
+fn read(
+    source: &dyn SecretSource,
+    text: Result<Zeroizing<String>, String>,
+) -> Result<ClientSecret, SecretError> {
+    let from = source.name();
+    let text = text.map_err(|what| SecretError::new(&from, what))?;
+    parse(&from, &text)
 }
 
 /// Reads a secret's text, and knows an access token when it sees one.

@@ -12,7 +12,7 @@ use crate::destination::file::FileHome;
 #[cfg(feature = "keyring")]
 use crate::destination::keyring::KeyringHome;
 use crate::destination::plugin::PluginHome;
-use crate::destination::vault::{Connection, Login, VaultHome, VaultSecret};
+use crate::destination::vault::{Connection, VaultHome, VaultSecret};
 use crate::destination::{Destination, ProcessLock};
 use crate::environment;
 use crate::issuer::Issuer;
@@ -97,6 +97,9 @@ pub(super) fn resolve(written: ConfigFile, folder: &Path) -> Result<Config, Stri
     Ok(Config { clients })
 }
 
+/// What is written of a login, how long its answers may take, and the connection made.
+type Made = ((Vault, Duration), Arc<Connection>);
+
 /// What the parts of all clients have in common.
 #[derive(Clone, Copy)]
 struct Around<'a> {
@@ -104,19 +107,8 @@ struct Around<'a> {
     folder: &'a Path,
     /// The environment variables that no child process gets.
     withheld: &'a Arc<[String]>,
-    /// The connections made so far: one login serves all that log in alike.
-    vaults: &'a RefCell<Vec<(VaultKey, Arc<Connection>)>>,
-}
-
-/// What tells two logins to Vault apart.
-#[derive(PartialEq)]
-struct VaultKey {
-    address: String,
-    namespace: Option<String>,
-    login: Login,
-    authority_file: Option<PathBuf>,
-    redirect_hosts: Vec<String>,
-    answer_limit: Duration,
+    /// The connections made so far, by what tells two logins apart: one login serves all that log in alike.
+    vaults: &'a RefCell<Vec<Made>>,
 }
 
 fn parts(alias: &str, client: &Client, around: &Around<'_>) -> Result<Parts, String> {
@@ -317,14 +309,12 @@ fn vault(
     answer_limit: Duration,
 ) -> Result<Arc<Connection>, String> {
     let folder = around.folder;
-    let key = VaultKey {
-        address: written.address.clone(),
-        namespace: written.namespace.clone(),
-        login: written.login.clone(),
-        authority_file: written.authority_file.clone(),
-        redirect_hosts: written.redirect_hosts.clone(),
-        answer_limit,
+    let server = Vault {
+        path: String::new(),
+        mount: String::new(),
+        ..written.clone()
     };
+    let key = (server, answer_limit);
     let mut made = around.vaults.borrow_mut();
     if let Some((_, connection)) = made.iter().find(|(known, _)| *known == key) {
         return Ok(connection.clone());

@@ -111,7 +111,7 @@ pub(crate) enum Destination {
 }
 
 /// A place in a Vault and how to log in: exactly one of the three logins.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Vault {
     pub(crate) path: String,

@@ -1,6 +1,5 @@
 //! What can go wrong with a place, told in sentences of our own: nothing that a place sent stands in one.
 
-use std::fmt;
 use std::io;
 
 /// Whether waiting can help.
@@ -13,7 +12,8 @@ pub enum Kind {
 }
 
 /// A place failed.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{place}: {what}")]
 #[non_exhaustive]
 pub struct DestinationError {
     /// Whether waiting can help.
@@ -60,11 +60,3 @@ impl DestinationError {
         }
     }
 }
-
-impl fmt::Display for DestinationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.what)
-    }
-}
-
-impl std::error::Error for DestinationError {}
