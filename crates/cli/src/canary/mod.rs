@@ -88,8 +88,8 @@ pub(crate) async fn run(args: CanaryArgs) -> Result<ExitCode, CliError> {
 
 fn exit_code(verdict: &Verdict) -> ExitCode {
     match verdict {
-        Verdict::Refused { .. } => ExitCode::SUCCESS,
-        Verdict::Accepted { .. } => ExitCode::from(EXIT_ALARM),
         Verdict::Unclear(_) => ExitCode::from(super::error::EXIT_FAILED),
+        shown if shown.is_alarm() => ExitCode::from(EXIT_ALARM),
+        Verdict::Shown { .. } => ExitCode::SUCCESS,
     }
 }

@@ -26,13 +26,14 @@ impl Tally {
     pub(super) fn add(&mut self, verdict: &Verdict) {
         self.rounds += 1;
         match verdict {
-            Verdict::Refused { after, .. } => {
-                self.refused_after_seconds = Some(after.as_secs_f64());
-            }
-            Verdict::Accepted { times, after, .. } => {
-                self.alarms += 1;
-                self.accepted += u64::from(*times);
-                self.refused_after_seconds = after.map(|after| after.as_secs_f64());
+            Verdict::Shown {
+                accepted,
+                refused_after,
+                ..
+            } => {
+                self.alarms += u64::from(verdict.is_alarm());
+                self.accepted += u64::from(*accepted);
+                self.refused_after_seconds = refused_after.map(|after| after.as_secs_f64());
             }
             Verdict::Unclear(_) => self.unclear += 1,
         }
@@ -85,7 +86,7 @@ impl Tally {
 
 /// Tells of one round: on standard output, and an alarm on standard error too.
 pub(super) fn tell(out: &Output, verdict: &Verdict) -> Result<(), CliError> {
-    if let Verdict::Accepted { .. } = verdict {
+    if verdict.is_alarm() {
         // Whoever reads only errors must hear of it; if nobody does, the exit code remains.
         let _ = writeln!(std::io::stderr(), "ALARM: {}", sentence(verdict));
     }
@@ -97,21 +98,23 @@ pub(super) fn tell(out: &Output, verdict: &Verdict) -> Result<(), CliError> {
 
 fn sentence(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Refused { generation, after } => format!(
-            "generation {generation} was refused at once, seen {:.1} ms after its revocation",
-            after.as_secs_f64() * 1000.0
-        ),
-        Verdict::Accepted {
+        Verdict::Shown {
             generation,
-            times,
-            after,
+            accepted,
+            refused_after,
         } => {
-            let until = after.map_or("and is still".to_owned(), |after| {
-                format!("until {:.1} ms after", after.as_secs_f64() * 1000.0)
-            });
-            format!(
-                "generation {generation} was accepted {times} times after its revocation, {until}"
-            )
+            let after =
+                refused_after.map(|after| format!("{:.1} ms after", after.as_secs_f64() * 1000.0));
+            match (accepted, after) {
+                (0, after) => format!(
+                    "generation {generation} was refused at once, seen {} its revocation",
+                    after.unwrap_or_default()
+                ),
+                (times, after) => format!(
+                    "generation {generation} was accepted {times} times after its revocation, {}",
+                    after.map_or("and is still".to_owned(), |after| format!("until {after}"))
+                ),
+            }
         }
         Verdict::Unclear(why) => format!("nothing proved: {why}"),
     }
@@ -119,19 +122,18 @@ fn sentence(verdict: &Verdict) -> String {
 
 fn document(verdict: &Verdict) -> Value {
     let at = SystemClock.wall().iso();
-    let (verdict, generation, accepted, after) = match verdict {
-        Verdict::Refused { generation, after } => ("refused", generation, &0, Some(*after)),
-        Verdict::Accepted {
+    match verdict {
+        Verdict::Shown {
             generation,
-            times,
-            after,
-        } => ("accepted", generation, times, *after),
-        Verdict::Unclear(why) => return json!({ "at": at, "verdict": "unclear", "why": why }),
-    };
-    json!({
-        "at": at, "verdict": verdict, "generation": generation, "accepted": accepted,
-        "refused_after_seconds": after.map(|after| after.as_secs_f64()),
-    })
+            accepted,
+            refused_after,
+        } => json!({
+            "at": at, "verdict": if verdict.is_alarm() { "accepted" } else { "refused" },
+            "generation": generation, "accepted": accepted,
+            "refused_after_seconds": refused_after.map(|after| after.as_secs_f64()),
+        }),
+        Verdict::Unclear(why) => json!({ "at": at, "verdict": "unclear", "why": why }),
+    }
 }
 
 #[cfg(test)]
@@ -139,14 +141,15 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    const REFUSED: Verdict = Verdict::Refused {
+    const REFUSED: Verdict = Verdict::Shown {
         generation: 7,
-        after: Duration::from_micros(1_234),
+        accepted: 0,
+        refused_after: Some(Duration::from_micros(1_234)),
     };
-    const ACCEPTED: Verdict = Verdict::Accepted {
+    const ACCEPTED: Verdict = Verdict::Shown {
         generation: 8,
-        times: 3,
-        after: None,
+        accepted: 3,
+        refused_after: None,
     };
 
     #[test]

@@ -21,24 +21,24 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What a round found.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Verdict {
-    /// The first time the old token was shown it was refused, and the new one passed.
-    Refused {
-        /// The old token's generation.
+    /// The old token was shown.
+    Shown {
+        /// Its generation.
         generation: u64,
-        /// From the new token's arrival until the refusal's.
-        after: Duration,
-    },
-    /// The old token was accepted.
-    Accepted {
-        /// The old token's generation.
-        generation: u64,
-        /// How often.
-        times: u32,
-        /// How long until it was refused; none if it was not.
-        after: Option<Duration>,
+        /// How often it was accepted. If never, the new one passed.
+        accepted: u32,
+        /// From the new token's arrival until the refusal's; none if it was not refused.
+        refused_after: Option<Duration>,
     },
     /// Nothing was proved; a sentence why.
     Unclear(String),
+}
+
+impl Verdict {
+    /// Whether a revoked token was accepted.
+    pub(super) fn is_alarm(&self) -> bool {
+        matches!(self, Self::Shown { accepted: 1.., .. })
+    }
 }
 
 /// A token and its public name.
@@ -97,11 +97,11 @@ impl<'a> Canary<'a> {
         };
         let new = self.generate().await?;
         let since = SystemClock.boot();
-        let mut times = 0;
-        let after = loop {
+        let mut accepted = 0;
+        let refused_after = loop {
             match self.show(&old).await? {
                 Shown::Refused => break Some(elapsed(since)),
-                Shown::Passes => times += 1,
+                Shown::Passes => accepted += 1,
             }
             if elapsed(since) > ROUND_TIMEOUT {
                 break None;
@@ -109,20 +109,14 @@ impl<'a> Canary<'a> {
             // An accepted token is shown again and again: there is nothing to wait for.
             rest(PAUSE).await;
         };
-        let generation = old.generation;
-        if times > 0 {
-            self.held = Some(new);
-            return Ok(Verdict::Accepted {
-                generation,
-                times,
-                after,
-            });
+        if accepted == 0 {
+            self.must_pass(&new).await?;
         }
-        self.must_pass(&new).await?;
         self.held = Some(new);
-        Ok(Verdict::Refused {
-            generation,
-            after: after.unwrap_or_default(),
+        Ok(Verdict::Shown {
+            generation: old.generation,
+            accepted,
+            refused_after,
         })
     }
 
