@@ -8,7 +8,6 @@ use crate::output::print;
 use crate::{daemon, doctor, exec, get, init, logs, revoke, status};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -102,32 +101,23 @@ fn variable(text: &str) -> Result<String, String> {
 /// Carries a command line out.
 pub(crate) fn carry_out(arguments: Arguments) -> Result<ExitCode, End> {
     let mut command = Arguments::command();
-    match &arguments.verb {
+    let done = match &arguments.verb {
         Verb::Completions { shell } => {
             // Into memory first: the generator panics when it can't write.
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut command, "tokenward-agent", &mut script);
-            print(&String::from_utf8_lossy(&script))?;
-            return Ok(ExitCode::SUCCESS);
+            print(&String::from_utf8_lossy(&script))
         }
-        Verb::Man { folder } => {
-            let made = clap_mangen::generate_to(command, folder);
-            made.map_err(|error| End::failed(format!("{}: {error}", folder.display())))?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        _ => {}
-    }
-    if let Verb::Init { path } = &arguments.verb {
-        let stdin = std::io::stdin();
-        let asks_a_person = stdin.is_terminal();
-        init::init(
-            path,
-            &mut stdin.lock(),
-            &mut std::io::stdout(),
-            asks_a_person,
-        )?;
-        return Ok(ExitCode::SUCCESS);
-    }
+        Verb::Man { folder } => clap_mangen::generate_to(command, folder)
+            .map_err(|error| End::failed(format!("{}: {error}", folder.display()))),
+        Verb::Init { path } => init::init(path),
+        _ => return configured(arguments),
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Carries out what needs the configuration.
+fn configured(arguments: Arguments) -> Result<ExitCode, End> {
     let path = find(arguments.config.as_deref())?;
     let settings = config::load(&path)?;
     if let Some(level) = settings.log_level.or(usual_level(&arguments.verb)) {
@@ -138,12 +128,8 @@ pub(crate) fn carry_out(arguments: Arguments) -> Result<ExitCode, End> {
         .build()
         .map_err(|error| End::failed(error.to_string()))?;
     runtime.block_on(async {
-        let sources: Vec<TokenSource> = settings
-            .clients
-            .clients
-            .values()
-            .map(|parts| parts.source.clone())
-            .collect();
+        let clients = settings.clients.clients.values();
+        let sources: Vec<TokenSource> = clients.map(|parts| parts.source.clone()).collect();
         let ended = verb(&path, settings, arguments).await;
         // Sessions taken for this run are given back, however it ended.
         for source in sources {
@@ -211,17 +197,16 @@ async fn examine(path: &Path, chosen: &[&Parts], json: bool) -> Result<ExitCode,
         }
         for finding in doctor::look(path, parts).await {
             bad |= finding.verdict == Verdict::Bad;
-            print(&if json {
-                format!("{}\n", finding.json(&parts.alias))
-            } else {
-                format!("{}\n", finding.line())
-            })?;
+            let told = match json {
+                true => finding.json(&parts.alias).to_string(),
+                false => finding.line(),
+            };
+            print(&format!("{told}\n"))?;
         }
     }
-    Ok(if bad {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
+    Ok(match bad {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
     })
 }
 

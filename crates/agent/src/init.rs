@@ -1,7 +1,7 @@
 //! `init`: writes a commented configuration by asking. It asks where the secret is to lie, never for the secret.
 
 use crate::exit::End;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -20,23 +20,19 @@ struct Answers {
 
 /// Asks, and writes the file, which must not exist. Every question needs an answer, if only an empty line: a script
 /// that answers none of them has not chosen the defaults. Where no person reads the questions, each is a line.
-pub(crate) fn init(
-    path: &Path,
-    input: &mut impl BufRead,
-    output: &mut impl Write,
-    asks_a_person: bool,
-) -> Result<(), End> {
+pub(crate) fn init(path: &Path) -> Result<(), End> {
+    let (stdin, mut output) = (std::io::stdin(), std::io::stdout());
     if path.exists() {
         return Err(End::failed(format!(
             "{} exists; it is left as it is",
             path.display()
         )));
     }
-    let after = if asks_a_person { " " } else { "\n" };
+    let after = if stdin.is_terminal() { " " } else { "\n" };
     let mut ask = |question: &str, usual: &str| {
         let _ = write!(output, "{question} [{usual}]:{after}");
         let _ = output.flush();
-        answer(input, question, usual)
+        answer(&mut stdin.lock(), question, usual)
     };
     let answers = Answers {
         alias: ask("A short name for the API client", "erp")?,
