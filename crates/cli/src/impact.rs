@@ -120,16 +120,14 @@ mod tests {
     #[test]
     fn each_act_says_what_it_breaks() {
         let now = "2026-11-23T10:18:40Z".parse().ok();
-        let mut told = Vec::new();
-        for act in [
+        let acts = [
             Act::Delete,
             Act::Disable,
             Act::Generate,
             Act::Revoke,
             Act::DeleteSecret(1),
-        ] {
-            told.push(on_client(act, &example(), now));
-        }
+        ];
+        let told = acts.map(|act| on_client(act, &example(), now));
         insta::assert_snapshot!(told.join("\n\n"));
     }
 

@@ -3,7 +3,7 @@
 use crate::clear_stand_in::ClearStandIn;
 use crate::helper::Helper;
 use crate::services::{exchange, http};
-use crate::world::{FILE_HOME, Finish as _, World, agent, failed, out, private_file, running};
+use crate::world::{FILE_HOME, Finish as _, World, agent, failed, out, refused, running};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -141,13 +141,7 @@ fn another_holder_is_named_and_not_fought() {
     let server = ClearStandIn::start("s3cret", Duration::from_secs(3_600));
     let folder = server.folder(FILE_HOME);
     let mut token = out(&agent(folder.path(), &["get"]).finish());
-    let refused = |token: &str| {
-        private_file(&folder.path().join("refused"), token);
-        let file = std::fs::File::open(folder.path().join("refused")).unwrap();
-        agent(folder.path(), &["get", "--refused"])
-            .stdin(file)
-            .finish()
-    };
+    let refused = |token: &str| refused(folder.path(), token);
     server.generate_elsewhere();
     token = out(&refused(&token));
     server.generate_elsewhere();

@@ -6,7 +6,7 @@ use crate::services::{
     AGENT_POLICY, APP_POLICY, Asked, Bao, ROOT, bare, bare_folder, http, installed, stub,
 };
 use crate::world::{
-    Finish as _, World, failed, out, private_file, running, terminate, write_config,
+    Finish as _, World, failed, out, private_file, refused, running, terminate, write_config,
 };
 use axum::response::Response;
 use serde_json::json;
@@ -23,11 +23,8 @@ fn world(lifetime: u64, lines: &str) -> (World, Bao) {
     let world = World::new(lifetime);
     let bao = Bao::start();
     let role = bao.role("agent", AGENT_POLICY);
-    bao.done(
-        "POST",
-        CLIENT,
-        json!({"data": {"client_secret": world.client.secret}}),
-    );
+    let secret = json!({"data": {"client_secret": world.client.secret}});
+    bao.done("POST", CLIENT, secret);
     let place = bao.destination(world.folder.path(), &role);
     let text = format!(
         "[client.erp]\nserver = \"{}\"\n{lines}[client.erp.secret.vault]\naddress = \"{}\"\n\
@@ -76,29 +73,15 @@ fn each_role_may_do_its_part_and_no_more() {
     let theirs = text.split("role_id = \"").nth(1).unwrap();
     world.edit(theirs.split('"').next().unwrap(), &role);
     world.ask(async |api| api.revoke(&world.client.id).await.unwrap().expect(200));
-    let said = failed(
-        &crate::world::agent(world.folder.path(), &["get", "--refused"])
-            .stdin(piped(&world, &token))
-            .finish(),
-        78,
-    );
+    let said = failed(&refused(world.folder.path(), &token), 78);
     assert!(said.contains("permission denied"), "{said}");
-}
-
-/// A file with a refused token, as standard input.
-fn piped(world: &World, token: &str) -> std::process::Stdio {
-    private_file(&world.path("refused"), token);
-    std::fs::File::open(world.path("refused")).unwrap().into()
 }
 
 #[test]
 fn an_engine_that_demands_check_and_set_is_served() {
     let (world, bao) = world(3600, "");
-    bao.done(
-        "POST",
-        "secret/config",
-        json!({"cas_required": true, "max_versions": 3}),
-    );
+    let demand = json!({"cas_required": true, "max_versions": 3});
+    bao.done("POST", "secret/config", demand);
     let first = out(&world.agent(&["get"]));
     assert_eq!(out(&world.agent(&["get"])), first);
     assert_eq!(world.generation(), 1);
@@ -217,24 +200,15 @@ fn sessions(bao: &Bao) -> usize {
 fn every_verb_gives_its_session_back() {
     let (world, bao) = world(3600, "");
     let before = sessions(&bao);
-    for words in [
-        &["get"][..],
-        &["get"],
-        &["status"],
-        &["doctor"],
-        &["exec", "--", "/bin/true"],
-        &["exec", "--restart-on-renewal", "--", "/bin/true"],
-        &["revoke"],
-    ] {
-        out(&world.agent(words));
-        assert_eq!(sessions(&bao), before, "{words:?}");
+    let verbs =
+        "get|get|status|doctor|exec -- /bin/true|exec --restart-on-renewal -- /bin/true|revoke";
+    for verb in verbs.split('|') {
+        out(&world.agent(&Vec::from_iter(verb.split(' '))));
+        assert_eq!(sessions(&bao), before, "{verb}");
     }
     // One that fails after logging in, too.
-    bao.done(
-        "POST",
-        CLIENT,
-        json!({"data": {"client_secret": "tw-secret.wrong"}}),
-    );
+    let wrong = json!({"data": {"client_secret": "tw-secret.wrong"}});
+    bao.done("POST", CLIENT, wrong);
     failed(&world.agent(&["get"]), 78);
     assert_eq!(sessions(&bao), before);
 }
@@ -256,14 +230,11 @@ fn a_secret_id_for_one_use_serves_the_daemon_for_as_long_as_the_role_allows() {
         .spawn()
         .unwrap();
     // Several times longer than a session that nobody renews; secret and home share one login.
-    wait_until("tokens", Duration::from_secs(240), || {
-        world.generation() >= 6
-    });
+    let limit = Duration::from_secs(240);
+    wait_until("tokens", limit, || world.generation() >= 6);
     assert_eq!(sessions(&bao), before + 1);
     terminate(&agent);
-    let status = wait_until("the end", Duration::from_secs(120), || {
-        agent.try_wait().unwrap()
-    });
+    let status = wait_until("the end", limit, || agent.try_wait().unwrap());
     assert!(status.success());
     assert_eq!(sessions(&bao), before);
     // Used up, it is told by name.

@@ -152,19 +152,10 @@ fn closed_pipes_end_every_verb_quietly() {
     let world = World::new(3600);
     world.file_config();
     out(&world.agent(&["get"]));
-    let verbs: &[&[&str]] = &[
-        &["get"],
-        &["get", "--json"],
-        &["status"],
-        &["status", "--json"],
-        &["doctor"],
-        &["doctor", "--json"],
-        &["init", "made.toml"],
-        &["--help"],
-        &["revoke"],
-    ];
-    for verb in verbs {
-        let child = agent(world.folder.path(), verb)
+    let verbs =
+        "get|get --json|status|status --json|doctor|doctor --json|init made.toml|--help|revoke";
+    for verb in verbs.split('|') {
+        let child = agent(world.folder.path(), &Vec::from_iter(verb.split(' ')))
             .stdout(closed_pipe())
             .stderr(Stdio::piped())
             .spawn()
@@ -172,11 +163,9 @@ fn closed_pipes_end_every_verb_quietly() {
         let output = finish(child);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!said.contains("panicked"), "{verb:?}: {said}");
-        assert!(
-            matches!(output.status.code(), Some(0 | 1)),
-            "{verb:?}: {output:?}"
-        );
-        if *verb == ["revoke"] {
+        let code = output.status.code();
+        assert!(matches!(code, Some(0 | 1)), "{verb:?}: {output:?}");
+        if verb == "revoke" {
             // It was done, whether anybody reads it or not.
             assert!(output.status.success());
         }
@@ -200,14 +189,10 @@ fn closed_pipes_end_every_verb_quietly() {
             });
             terminate(&child);
         }
-        let status = wait_until("the end", Duration::from_secs(120), || {
-            child.try_wait().unwrap()
-        });
-        assert_eq!(
-            status.code(),
-            Some(if verb == "run" { 0 } else { 78 }),
-            "{verb}"
-        );
+        let limit = Duration::from_secs(120);
+        let status = wait_until("the end", limit, || child.try_wait().unwrap());
+        let expect = if verb == "run" { 0 } else { 78 };
+        assert_eq!(status.code(), Some(expect), "{verb}");
     }
 }
 

@@ -187,6 +187,14 @@ pub(crate) fn agent_by(folder: &Path, config: &str, arguments: &[&str]) -> Comma
     command
 }
 
+/// Tells the agent in a folder that a product refused this token.
+pub(crate) fn refused(folder: &Path, token: &str) -> Output {
+    let file = folder.join("refused");
+    private_file(&file, token);
+    let stdin = std::fs::File::open(file).unwrap();
+    agent(folder, &["get", "--refused"]).stdin(stdin).finish()
+}
+
 /// The agent at `run` with this configuration, until the value is dropped.
 pub(crate) fn running(config: &Path, environment: &[(&str, &str)]) -> Helper {
     Helper::start(env!("CARGO_BIN_EXE_tokenward-agent").as_ref(), |command| {

@@ -250,13 +250,12 @@ impl AwsHome {
             // NTP mends it, and then it works.
             return DestinationError::unreachable(&place, what);
         }
+        let misconfigured = |what| DestinationError::misconfigured(&place, what);
         match name.as_str() {
-            "ResourceNotFoundException" => DestinationError::misconfigured(
-                &place,
+            "ResourceNotFoundException" => misconfigured(
                 "there is no such secret: make it once with `aws secretsmanager create-secret --name ... --secret-string '{}'`",
             ),
-            "AccessDeniedException" => DestinationError::misconfigured(
-                &place,
+            "AccessDeniedException" => misconfigured(
                 "access denied: allow GetSecretValue, PutSecretValue and UpdateSecretVersionStage on this secret",
             ),
             "UnrecognizedClientException"
@@ -442,33 +441,19 @@ mod tests {
 
     #[test]
     fn each_partition_has_its_own_domain() {
-        let check = |region: &str, host: &str| {
+        let check = |region: &str, domain: &str| {
             let home = AwsHome::new("erp", region, None, None, Duration::from_secs(1)).unwrap();
-            assert_eq!(home.endpoint.host_str(), Some(host));
+            let expect = format!("secretsmanager.{region}.{domain}");
+            assert_eq!(home.endpoint.host_str(), Some(&*expect));
         };
-        check("ap-south-1", "secretsmanager.ap-south-1.amazonaws.com");
-        check(
-            "us-gov-west-1",
-            "secretsmanager.us-gov-west-1.amazonaws.com",
-        );
-        check("cn-north-1", "secretsmanager.cn-north-1.amazonaws.com.cn");
-        check("us-iso-east-1", "secretsmanager.us-iso-east-1.c2s.ic.gov");
-        check(
-            "us-isob-east-1",
-            "secretsmanager.us-isob-east-1.sc2s.sgov.gov",
-        );
-        check(
-            "us-isof-south-1",
-            "secretsmanager.us-isof-south-1.csp.hci.ic.gov",
-        );
-        check(
-            "eu-isoe-west-1",
-            "secretsmanager.eu-isoe-west-1.cloud.adc-e.uk",
-        );
-        check(
-            "eusc-de-east-1",
-            "secretsmanager.eusc-de-east-1.amazonaws.eu",
-        );
+        check("ap-south-1", "amazonaws.com");
+        check("us-gov-west-1", "amazonaws.com");
+        check("cn-north-1", "amazonaws.com.cn");
+        check("us-iso-east-1", "c2s.ic.gov");
+        check("us-isob-east-1", "sc2s.sgov.gov");
+        check("us-isof-south-1", "csp.hci.ic.gov");
+        check("eu-isoe-west-1", "cloud.adc-e.uk");
+        check("eusc-de-east-1", "amazonaws.eu");
     }
 
     #[test]
