@@ -173,7 +173,7 @@ impl Api {
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER);
         let retry_after_seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
-        let bytes = body(response).await.map_err(|error| error.at(&self.base))?;
+        let bytes = body(response, &self.base).await?;
         if status.is_success() {
             return Ok(bytes);
         }
@@ -250,32 +250,15 @@ pub(crate) fn http_client(at: &Address, url: &Url) -> Result<Client, CliError> {
         .map_err(|error| CliError::Failed(format!("no HTTP client: {}", causes(&error))))
 }
 
-/// Why no whole body came.
-pub(crate) enum NoBody {
-    /// The connection broke.
-    Broken(reqwest::Error),
-    /// It is longer than anything expected.
-    TooLong,
-}
-
-impl NoBody {
-    /// In words.
-    pub(crate) fn at(self, base: &str) -> CliError {
-        match self {
-            Self::Broken(error) => no_answer(base, &error),
-            Self::TooLong => CliError::Failed(format!(
-                "{base} answered with more than {ANSWER_BYTES_MAX} bytes"
-            )),
-        }
-    }
-}
-
-/// The whole body of an answer, up to a limit.
-pub(crate) async fn body(mut response: Response) -> Result<Vec<u8>, NoBody> {
+/// The whole body of an answer from `base`, up to a limit.
+pub(crate) async fn body(mut response: Response, base: &str) -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(NoBody::Broken)? {
+    let broken = |error| no_answer(base, &error);
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
         if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(NoBody::TooLong);
+            return Err(CliError::Failed(format!(
+                "{base} answered with more than {ANSWER_BYTES_MAX} bytes"
+            )));
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_client::destination::{Home, Lease, LeaseRequest};
-use tokenward_client::protocol::{Origin, Tally};
+use tokenward_client::protocol::{Origin, Tally, Version};
 use tokenward_client::{AccessToken, Entry, config};
 use tokenward_core::Timestamp;
 use tokenward_testkit::wait_until;
@@ -79,8 +79,7 @@ async fn conforms(folder: &Path, lines: &str) {
                 let home = if nth % 2 == 0 { &ours } else { &theirs }.clone();
                 let seen = seen.clone();
                 tokio::spawn(async move {
-                    let own = entry(&format!("racer-{round}-{nth}"), 10);
-                    home.write(Some(&own), &seen).await.unwrap()
+                    write(&*home, &format!("racer-{round}-{nth}"), 10, &seen).await
                 })
             })
             .collect();
@@ -93,16 +92,8 @@ async fn conforms(folder: &Path, lines: &str) {
 
     // Who has seen less writes nothing.
     let seen_by_both = a.read().await.unwrap().version;
-    assert!(
-        b.write(Some(&entry("newer", 20)), &seen_by_both)
-            .await
-            .unwrap()
-    );
-    assert!(
-        !a.write(Some(&entry("late", 21)), &seen_by_both)
-            .await
-            .unwrap()
-    );
+    assert!(write(b, "newer", 20, &seen_by_both).await);
+    assert!(!write(a, "late", 21, &seen_by_both).await);
     assert_eq!(generation(a).await, Some(20));
 
     // Putting never goes back, and is done when it is done already.
@@ -134,11 +125,7 @@ async fn conforms(folder: &Path, lines: &str) {
     // A token stored under a lease ends its story.
     let lease = taken(b).await;
     let seen = b.read().await.unwrap();
-    assert!(
-        b.write(Some(&entry("under-lease", 23)), &seen.version)
-            .await
-            .unwrap()
-    );
+    assert!(write(b, "under-lease", 23, &seen.version).await);
     b.release(lease).await.unwrap();
     let free = taken(a).await;
     assert!(!free.abandoned);
@@ -149,6 +136,12 @@ async fn conforms(folder: &Path, lines: &str) {
     assert!(b.read().await.unwrap().entry.is_none());
     theirs.put(&entry("anew", 24)).await.unwrap();
     assert_eq!(generation(a).await, Some(24));
+}
+
+/// Writes over a version; whether that was possible.
+async fn write(home: &dyn Home, token: &str, generation: u32, over: &Version) -> bool {
+    let entry = entry(token, generation);
+    home.write(Some(&entry), over).await.unwrap()
 }
 
 async fn generation(home: &dyn Home) -> Option<u32> {

@@ -124,65 +124,47 @@ fn refuses(kind: Kind, world: &World, file: &Path, expect: &str) {
 
 #[test]
 fn odd_contents_stay_or_are_refused() {
-    // The content, and the words of the refusal where it cannot stay in an `.env`.
-    let rows: &[(&[u8], Option<&str>)] = &[
-        (b"", None),
-        (b"A=1\nB=\"b c\"\n", None),
-        (b"A=1\nno line end", None),
-        (b"A=1\r\nexport CLEARTAX_AUTH_TOKEN=old\r\nB=2\r\n", None),
-        (
-            b"\xef\xbb\xbfCLEARTAX_AUTH_TOKEN=old\r\nA=1\r\nexport CLEARTAX_AUTH_TOKEN=older\r\n",
-            None,
-        ),
-        (b"CLEARTAX_AUTH_TOKEN = 'old'\nA=1\n", None),
-        (
-            b"KEY=\"-----BEGIN\nx\n-----END\"\nB='x\ny'\nC=a\\\n b\n",
-            None,
-        ),
-        (b"# it's mine\nA=it's\nB=5\"\n", None),
-        (b"A=1\nB=\"\n", Some("never closed")),
-        (b"A=C:\\dir\\\n", None),
-        (b"DB_PASSWORD=Gr\xf6\xdfe\nOTHER=1\n", Some("not UTF-8")),
-        (b"\xff\xfeA\0=\x001\0\n\0", Some("UTF-16")),
-        (b"\xfe\xff\0A\0=\x001\0\n", Some("UTF-16")),
-        (b"A=\0\n", Some("binary")),
-        (
-            b"KEY=\"x\nCLEARTAX_AUTH_TOKEN=old\n\"\n",
-            Some("take them apart"),
-        ),
-        (
-            b"A=C:\\dir\\\nCLEARTAX_AUTH_TOKEN=old\n",
-            Some("take them apart"),
-        ),
-        (
-            b"CLEARTAX_AUTH_TOKEN=\"old\nA=1\"\n",
-            Some("take them apart"),
-        ),
+    // What stays in an `.env`, and what cannot, with the words of the refusal.
+    let kept: [&[u8]; 9] = [
+        b"",
+        b"A=1\nB=\"b c\"\n",
+        b"A=1\nno line end",
+        b"A=1\r\nexport CLEARTAX_AUTH_TOKEN=old\r\nB=2\r\n",
+        b"\xef\xbb\xbfCLEARTAX_AUTH_TOKEN=old\r\nA=1\r\nexport CLEARTAX_AUTH_TOKEN=older\r\n",
+        b"CLEARTAX_AUTH_TOKEN = 'old'\nA=1\n",
+        b"KEY=\"-----BEGIN\nx\n-----END\"\nB='x\ny'\nC=a\\\n b\n",
+        b"# it's mine\nA=it's\nB=5\"\n",
+        b"A=C:\\dir\\\n",
+    ];
+    let refused: [(&str, &[u8]); 8] = [
+        ("never closed", b"A=1\nB=\"\n"),
+        ("not UTF-8", b"DB_PASSWORD=Gr\xf6\xdfe\nOTHER=1\n"),
+        ("UTF-16", b"\xff\xfeA\0=\x001\0\n\0"),
+        ("UTF-16", b"\xfe\xff\0A\0=\x001\0\n"),
+        ("binary", b"A=\0\n"),
+        ("take them apart", b"KEY=\"x\nCLEARTAX_AUTH_TOKEN=old\n\"\n"),
+        ("take them apart", b"A=C:\\dir\\\nCLEARTAX_AUTH_TOKEN=old\n"),
+        ("take them apart", b"CLEARTAX_AUTH_TOKEN=\"old\nA=1\"\n"),
     ];
     let (world, file) = world(Kind::Dotenv);
-    for (content, refused) in rows {
-        let what = String::from_utf8_lossy(content).into_owned();
+    for content in kept {
         put(&file, content, 0o600);
-        if refused.is_none() {
-            keeps(Kind::Dotenv, &world, &file, &what);
-        }
+        let what = String::from_utf8_lossy(content);
+        keeps(Kind::Dotenv, &world, &file, &what);
     }
     drop(world);
     let (world, file) = self::world(Kind::Dotenv);
-    for (content, refused) in rows {
-        if let Some(expect) = refused {
-            put(&file, content, 0o600);
-            refuses(Kind::Dotenv, &world, &file, expect);
-        }
+    for (expect, content) in refused {
+        put(&file, content, 0o600);
+        refuses(Kind::Dotenv, &world, &file, expect);
     }
     // The other two hold nothing but our own: what is not is somebody else's.
+    let others = refused.map(|(_, content)| content);
     for kind in [Kind::File, Kind::Credential] {
         let (world, file) = self::world(kind);
-        for (content, _) in rows {
+        for content in kept.into_iter().skip(1).chain(others) {
             put(&file, content, 0o600);
-            if !content.is_empty() {
-                refuses(kind, &world, &file, "this program did not write");
-            }
+            refuses(kind, &world, &file, "this program did not write");
         }
         put(&file, b"{\"port\": 8080}\n", 0o600);
         refuses(kind, &world, &file, "this program did not write");

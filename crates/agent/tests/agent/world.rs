@@ -104,7 +104,9 @@ impl World {
     /// Puts other words into the configuration, in place of all that are like these.
     #[track_caller]
     pub(crate) fn edit(&self, from: &str, to: &str) {
-        edit(&self.path("agent.toml"), from, to);
+        let text = self.text("agent.toml");
+        assert!(text.contains(from), "{from:?} is not in {text}");
+        std::fs::write(self.path("agent.toml"), text.replace(from, to)).unwrap();
     }
 
     /// The text of a file in the client's folder.
@@ -122,14 +124,6 @@ impl World {
 /// The lines of a client whose home is a file.
 pub(crate) const FILE_HOME: &str =
     "[[client.erp.destination]]\nkind = \"file\"\npath = \"token.json\"\n";
-
-/// Puts other words into a file, in place of all that are like these.
-#[track_caller]
-pub(crate) fn edit(path: &Path, from: &str, to: &str) {
-    let text = std::fs::read_to_string(path).unwrap();
-    assert!(text.contains(from), "{from:?} is not in {text}");
-    std::fs::write(path, text.replace(from, to)).unwrap();
-}
 
 /// Changes the mode of a file.
 pub(crate) fn chmod(path: &Path, mode: u32) {

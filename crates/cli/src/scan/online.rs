@@ -144,7 +144,7 @@ impl Listener {
         let response = request.send().await;
         let response = response.map_err(|error| no_answer(&self.base, &error))?;
         let status = response.status().as_u16();
-        let bytes = body(response).await.map_err(|error| error.at(&self.base))?;
+        let bytes = body(response, &self.base).await?;
         Ok((status, bytes))
     }
 }

@@ -230,18 +230,15 @@ fn readable(kind: FileType, visit: &Visit) -> bool {
 
 fn is_kernels(path: &Path) -> bool {
     // The field's type differs between machines; this one holds them all.
-    let known = |kind: i128| {
-        KERNEL_FILE_SYSTEMS
-            .iter()
-            .any(|known| i128::from(*known) == kind)
-    };
-    rustix::fs::statfs(path).is_ok_and(|found| known(found.f_type.into()))
+    let kernels = KERNEL_FILE_SYSTEMS.map(i128::from);
+    rustix::fs::statfs(path).is_ok_and(|found| kernels.contains(&found.f_type.into()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::blocks::tests::{secret, token};
     use super::*;
+    use rustix::fs::{CWD, Mode, mkfifoat};
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     fn events(paths: &[&Path], stdin: &[u8]) -> (Vec<String>, Totals) {
@@ -249,13 +246,10 @@ mod tests {
         let mut told = Vec::new();
         let totals = walk(&paths, Options::default(), stdin, |event| {
             told.push(match event {
-                Event::Find(path, find) => format!(
-                    "{} {}:{} {}",
-                    name(&path),
-                    find.line,
-                    find.column,
-                    find.kind.as_str()
-                ),
+                Event::Find(path, find) => {
+                    let (line, column, kind) = (find.line, find.column, find.kind.as_str());
+                    format!("{} {line}:{column} {kind}", name(&path))
+                }
                 Event::Unreadable(path, why) => format!("{} unreadable: {why}", name(&path)),
                 Event::Skipped(path) => format!("{} skipped", name(&path)),
                 Event::Progress(_) => "progress".to_owned(),
@@ -266,10 +260,8 @@ mod tests {
     }
 
     fn name(path: &Path) -> String {
-        path.file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
+        let name = path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
     }
 
     #[test]
@@ -277,11 +269,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("b")).unwrap();
         std::fs::write(folder.path().join("c.txt"), format!("x\ny {}", *token())).unwrap();
-        std::fs::write(
-            folder.path().join("b/.hidden"),
-            format!("{}\n{}", *secret(), *token()),
-        )
-        .unwrap();
+        let two = format!("{}\n{}", *secret(), *token());
+        std::fs::write(folder.path().join("b/.hidden"), two).unwrap();
         std::fs::write(folder.path().join("a.bin"), "nothing").unwrap();
         let (told, totals) = events(&[folder.path()], b"");
         assert_eq!(
@@ -304,12 +293,8 @@ mod tests {
         symlink(&file, folder.path().join("link")).unwrap();
         symlink(folder.path(), folder.path().join("loop")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
-        rustix::fs::mkfifoat(
-            rustix::fs::CWD,
-            folder.path().join("pipe"),
-            rustix::fs::Mode::RUSR,
-        )
-        .unwrap();
+        let pipe = folder.path().join("pipe");
+        mkfifoat(CWD, pipe, Mode::RUSR).unwrap();
         assert_eq!(events(&[folder.path()], b""), (vec![], Totals::default()));
         let named = folder.path().join("link");
         assert_eq!(events(&[&named], b"").0, ["link 1:1 access token"]);
@@ -345,10 +330,8 @@ mod tests {
     #[test]
     fn standard_input_is_a_file_like_any_other() {
         let text = format!("one\n  {}", *token());
-        assert_eq!(
-            events(&[Path::new("-")], text.as_bytes()).0,
-            ["- 2:3 access token"]
-        );
+        let (told, _) = events(&[Path::new("-")], text.as_bytes());
+        assert_eq!(told, ["- 2:3 access token"]);
     }
 
     #[test]
@@ -358,15 +341,11 @@ mod tests {
             std::fs::write(folder.path().join(name), token().as_bytes()).unwrap();
         }
         let mut heard = 0;
-        let totals = walk(
-            &[folder.path().to_owned()],
-            Options::default(),
-            std::io::empty(),
-            |_| {
-                heard += 1;
-                false
-            },
-        );
+        let paths = [folder.path().to_owned()];
+        let totals = walk(&paths, Options::default(), std::io::empty(), |_| {
+            heard += 1;
+            false
+        });
         assert_eq!((heard, totals.files), (1, 1));
     }
 }
