@@ -1,8 +1,8 @@
 //! Model checking on demand: every scope, small or large, and every broken variant, with its figures.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use std::process::ExitCode;
-use tokenward_model::{Explored, Limits, cluster, shorten, sublease};
+use tokenward_model::{Explored, Limits, Protocol, cluster, shorten, sublease};
 
 /// Explores every interleaving of small worlds over the shipped protocol code.
 #[derive(Parser)]
@@ -23,53 +23,36 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let sublease = explored::<sublease::Scope>(&arguments);
+    let cluster = explored::<cluster::Scope>(&arguments);
+    ExitCode::from(u8::from(!(sublease && cluster)))
+}
+
+/// Explores the wanted scopes and broken variants of a protocol; whether each came out as it must.
+fn explored<P: Protocol>(arguments: &Arguments) -> bool {
     let limits = Limits {
         most: arguments.most,
         steps: None,
     };
-    let mut good = true;
-    let mut scopes = sublease::Scope::small();
-    let mut cluster_scopes = cluster::Scope::small();
+    let only = arguments.only.as_deref().unwrap_or_default();
+    let mut scopes = P::small();
     if arguments.large {
-        scopes.extend(sublease::Scope::large());
-        cluster_scopes.extend(cluster::Scope::large());
+        scopes.extend(P::large());
     }
-    let wanted = |name: &str| {
-        arguments
-            .only
-            .as_ref()
-            .is_none_or(|only| name.contains(only.as_str()))
-    };
-    for scope in scopes.into_iter().filter(|scope| wanted(scope.name)) {
-        let name = scope.name;
-        good &= holds(name, &sublease::explore(scope, limits), arguments.most);
+    let mut good = true;
+    scopes.retain(|scope| scope.name().contains(only));
+    for scope in scopes {
+        let name = scope.name();
+        good &= holds(name, &scope.explore(limits), arguments.most);
     }
-    for broken in sublease::Broken::ALL {
+    for broken in P::Broken::value_variants() {
         let name = format!("{broken:?}");
-        if wanted(&name) {
-            let explore = |limits| sublease::explore(sublease::Scope::breaking(broken), limits);
-            good &= is_found(&name, explore, &arguments);
+        if name.contains(only) {
+            let explore = |limits| P::breaking(*broken).explore(limits);
+            good &= is_found(&name, explore, arguments);
         }
     }
-    for scope in cluster_scopes
-        .into_iter()
-        .filter(|scope| wanted(scope.name))
-    {
-        let name = scope.name;
-        good &= holds(name, &cluster::explore(scope, limits), arguments.most);
-    }
-    for broken in cluster::Broken::ALL {
-        let name = format!("{broken:?}");
-        if wanted(&name) {
-            let explore = |limits| cluster::explore(cluster::Scope::breaking(broken), limits);
-            good &= is_found(&name, explore, &arguments);
-        }
-    }
-    if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    good
 }
 
 /// Reports a scope of the right protocol.

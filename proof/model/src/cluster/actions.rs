@@ -1,11 +1,13 @@
 //! What can happen next, and what comes of it. One action is one step of one party; whatever may be interrupted in the
 //! real programs is several actions here.
 
+use super::promises::{PROMISES, REACHED, Seen};
 use super::world::{
     ATTACHMENT, Check, Entry, Late, Letter, Lock, Node, Pending, Place, Record, Server, Task,
     Which, World, name, position, short,
 };
 use super::{Broken, Scope};
+use crate::Reads;
 use tokenward_core::cluster::{
     BarrierEffect, BarrierEvent, Holder, HolderEffect, HolderEvent, Row,
 };
@@ -17,7 +19,7 @@ use tokenward_core::time::BootInstant;
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+pub(super) enum Action {
     /// A tick of real time; one machine may stand still meanwhile.
     Tick(Option<Place>),
     /// The standby receives the next record.
@@ -82,12 +84,30 @@ pub enum Action {
 
 /// Whether a join takes the head lock.
 fn joins_lock(scope: &Scope) -> bool {
-    scope.broken != Some(Broken::JoinWithoutHeadLock)
+    !scope.breaks(Broken::JoinWithoutHeadLock)
 }
 
-impl World {
-    /// Everything that can happen in this state.
-    pub(super) fn possible(&self, scope: &Scope, actions: &mut Vec<Action>) {
+/// Whether a server has the history of a position with this tag.
+fn has_history(scope: &Scope, server: &Server, tag: u64) -> bool {
+    server.content_upto(u64::from(tag.count_ones())) == u8::try_from(tag).unwrap_or(0)
+        || scope.breaks(Broken::AcknowledgedWithoutMatch)
+}
+
+impl crate::World for World {
+    type Scope = Scope;
+    type Action = Action;
+    const PROMISES: &'static [(&'static str, Seen)] = PROMISES;
+    const REACHED: &'static [(&'static str, Seen)] = REACHED;
+
+    fn start(scope: &Scope) -> Self {
+        let mut world = Self::new(scope);
+        for action in scope.before.iter().copied().flatten() {
+            world.act(scope, *action);
+        }
+        world
+    }
+
+    fn possible(&self, scope: &Scope, actions: &mut Vec<Action>) {
         // The check's answer is all there is to learn from a behaviour.
         if matches!(self.check, Check::Done { .. }) {
             return;
@@ -113,6 +133,84 @@ impl World {
         }
     }
 
+    fn act(&mut self, scope: &Scope, action: Action) {
+        match action {
+            Action::Tick(frozen) => {
+                self.real += 1;
+                match frozen {
+                    Some(Place::Node(at)) => self.nodes[at].behind += 1,
+                    Some(Place::Replica) => {
+                        if let Some(replica) = &mut self.replica {
+                            replica.behind += 1;
+                        }
+                    }
+                    None => {}
+                }
+            }
+            Action::Replicate => self.replicated += 1,
+            Action::Show(index) => self.first.log[index].visible = true,
+            Action::Cancel(index) => self.cancel(scope, index),
+            Action::Recover => self.recover(scope),
+            Action::Promote => {
+                let log = self.first.log[..self.replicated].to_vec();
+                self.second.insert(Server { log }).show_all();
+            }
+            Action::Commit(which) => self.commit(scope, which),
+            Action::Decide(which) => self.decide(scope, which),
+            Action::GiveUp => self.issuer.pending = None,
+            Action::View(which) => {
+                self.issuer.early_view = self.server(which).map(Server::content);
+            }
+            Action::WantLook => {
+                self.issuer.unasked += 1;
+                self.barrier(scope, BarrierEvent::Look);
+            }
+            Action::Look(which) => self.look(scope, which),
+            Action::BarrierTick => self.barrier(scope, BarrierEvent::Tick),
+            Action::Remove(which) => self.remove(scope, which),
+            Action::Connect(at, which) => {
+                let node = &mut self.nodes[at];
+                node.session = Some(which);
+                node.sessions += 1;
+                self.holder(scope, at, HolderEvent::Connected);
+                self.nodes[at].renewals += 1;
+            }
+            Action::Disconnect(at) => self.disconnect(scope, at),
+            Action::Late(at) => self.late(scope, at),
+            Action::NodeTick(at) => {
+                self.nodes[at].renewals += 1;
+                self.holder(scope, at, HolderEvent::Tick);
+            }
+            Action::Carry(at) => self.carry(scope, at),
+            Action::ReadAfter(at, which) => self.read_after(scope, at, which),
+            Action::HotRead(at) => self.hot_read(scope, at),
+            Action::OwnCommit(at) => self.own_commit(at),
+            Action::Crash(at, which) => self.crash(scope, at, which),
+            Action::Leave(at) => self.leave(scope, at),
+            Action::GrantorTick => self.grantor(scope, 0, GrantorEvent::Tick),
+            Action::ReplicaTick => self.replica_step(ReplicaEvent::Tick),
+            Action::ToReplica => self.deliver_to_replica(),
+            Action::ToNode => self.deliver_to_node(scope),
+            Action::Check(place) => self.check(scope, place),
+            Action::CheckReads => self.check_reads(scope),
+        }
+        self.acknowledge_commits(scope);
+        // Nobody waits for acknowledgements to be replicated: they go along with what is before them.
+        let acknowledges = |entry: &Entry| matches!(entry.record, Record::Acknowledged { .. });
+        let next = |world: &Self| {
+            world
+                .first
+                .log
+                .get(world.replicated)
+                .is_some_and(acknowledges)
+        };
+        while self.second.is_none() && next(self) {
+            self.replicated += 1;
+        }
+    }
+}
+
+impl World {
     fn time_can(&self, scope: &Scope, actions: &mut Vec<Action>) {
         if self.real >= scope.ticks {
             return;
@@ -160,12 +258,12 @@ impl World {
             let free = self
                 .server(which)
                 .is_some_and(|server| server.is_free(Lock::Head));
-            let another = scope.broken == Some(Broken::NumberWithoutLock);
+            let another = scope.breaks(Broken::NumberWithoutLock);
             let free = issuer.pending.is_none() && free;
             if (another || free) && self.changes < scope.changes {
                 actions.push(Action::Commit(which));
             }
-            if scope.broken == Some(Broken::ViewBeforeLock) && issuer.early_view.is_none() {
+            if scope.breaks(Broken::ViewBeforeLock) && issuer.early_view.is_none() {
                 actions.push(Action::View(which));
             }
             if free && issuer.decisions < scope.decisions {
@@ -302,102 +400,14 @@ impl World {
             return true;
         };
         let server = node.session.and_then(|which| self.server(which));
-        let incarnation = match effect {
-            HolderEffect::Write { join: true, .. } if joins_lock(scope) => {
-                return server.is_none_or(|server| server.is_free(Lock::Head));
-            }
+        let lock = match effect {
+            HolderEffect::Write { join: true, .. } if joins_lock(scope) => Lock::Head,
             HolderEffect::Write { incarnation, .. }
             | HolderEffect::Acknowledge { incarnation, .. }
-            | HolderEffect::SignOff { incarnation } => *incarnation,
+            | HolderEffect::SignOff { incarnation } => Lock::Row(short(*incarnation)),
             _ => return true,
         };
-        server.is_none_or(|server| server.is_free(Lock::Row(short(incarnation))))
-    }
-
-    /// Lets one thing happen.
-    pub(super) fn act(&mut self, scope: &Scope, action: Action) {
-        match action {
-            Action::Tick(frozen) => {
-                self.real += 1;
-                match frozen {
-                    Some(Place::Node(at)) => self.nodes[at].behind += 1,
-                    Some(Place::Replica) => {
-                        if let Some(replica) = &mut self.replica {
-                            replica.behind += 1;
-                        }
-                    }
-                    None => {}
-                }
-            }
-            Action::Replicate => self.replicated += 1,
-            Action::Show(index) => self.first.log[index].visible = true,
-            Action::Cancel(index) => self.cancel(scope, index),
-            Action::Recover => self.recover(scope),
-            Action::Promote => {
-                let mut log = self.first.log[..self.replicated].to_vec();
-                log.iter_mut().for_each(|entry| entry.visible = true);
-                self.second = Some(Server { log });
-            }
-            Action::Commit(which) => self.commit(scope, which),
-            Action::Decide(which) => self.decide(scope, which),
-            Action::GiveUp => self.issuer.pending = None,
-            Action::View(which) => {
-                self.issuer.early_view = self.server(which).map(Server::content);
-            }
-            Action::WantLook => {
-                self.issuer.unasked += 1;
-                let now = BootInstant(self.real);
-                let effects = self.issuer.barrier.step(BarrierEvent::Look, now);
-                self.barrier_effects(scope, &effects);
-            }
-            Action::Look(which) => self.look(scope, which),
-            Action::BarrierTick => {
-                let effects = self
-                    .issuer
-                    .barrier
-                    .step(BarrierEvent::Tick, BootInstant(self.real));
-                self.barrier_effects(scope, &effects);
-            }
-            Action::Remove(which) => self.remove(scope, which),
-            Action::Connect(at, which) => {
-                let node = &mut self.nodes[at];
-                node.session = Some(which);
-                node.sessions += 1;
-                self.holder(scope, at, HolderEvent::Connected);
-                self.nodes[at].renewals += 1;
-            }
-            Action::Disconnect(at) => self.disconnect(scope, at),
-            Action::Late(at) => self.late(scope, at),
-            Action::NodeTick(at) => {
-                self.nodes[at].renewals += 1;
-                self.holder(scope, at, HolderEvent::Tick);
-            }
-            Action::Carry(at) => self.carry(scope, at),
-            Action::ReadAfter(at, which) => self.read_after(scope, at, which),
-            Action::HotRead(at) => self.hot_read(scope, at),
-            Action::OwnCommit(at) => self.own_commit(at),
-            Action::Crash(at, which) => self.crash(scope, at, which),
-            Action::Leave(at) => self.leave(scope, at),
-            Action::GrantorTick => self.grantor(scope, 0, GrantorEvent::Tick),
-            Action::ReplicaTick => self.replica_step(ReplicaEvent::Tick),
-            Action::ToReplica => self.deliver_to_replica(),
-            Action::ToNode => self.deliver_to_node(scope),
-            Action::Check(place) => self.check(scope, place),
-            Action::CheckReads => self.check_reads(scope),
-        }
-        self.acknowledge_commits(scope);
-        // Nobody waits for acknowledgements to be replicated: they go along with what is before them.
-        while self.second.is_none()
-            && matches!(
-                self.first
-                    .log
-                    .get(self.replicated)
-                    .map(|entry| entry.record),
-                Some(Record::Acknowledged { .. })
-            )
-        {
-            self.replicated += 1;
-        }
+        server.is_none_or(|server| server.is_free(lock))
     }
 
     /// Commits are acknowledged as soon as they are visible: a later word of it would only make callers and leases
@@ -411,7 +421,7 @@ impl World {
         if let Some(one) = self.issuer.pending
             && shown(self, one.server, one.index)
             && (self.is_durable(one.server, one.index, scope)
-                || scope.broken == Some(Broken::NoticeOnCommitIgnored))
+                || scope.breaks(Broken::NoticeOnCommitIgnored))
         {
             self.told(scope);
         }
@@ -422,7 +432,7 @@ impl World {
                 continue;
             };
             let counts = self.is_durable(which, index, scope)
-                || scope.broken == Some(Broken::NoticeOnRenewalIgnored);
+                || scope.breaks(Broken::NoticeOnRenewalIgnored);
             if counts && shown(self, which, index) {
                 self.nodes[at].writing = None;
                 self.nodes[at].to_read = Some(attempt);
@@ -449,16 +459,13 @@ impl World {
         self.cancels += 1;
         self.first.log[index].visible = true;
         let mine = |server, at| server == Which::First && at == index;
-        let heard = scope.broken != Some(Broken::NoticeOnCommitIgnored);
-        if heard
-            && self
-                .issuer
+        let heard = !scope.breaks(Broken::NoticeOnCommitIgnored);
+        if heard {
+            self.issuer
                 .pending
-                .is_some_and(|one| mine(one.server, one.index))
-        {
-            self.issuer.pending = None;
+                .take_if(|one| mine(one.server, one.index));
         }
-        if scope.broken != Some(Broken::NoticeOnRenewalIgnored) {
+        if !scope.breaks(Broken::NoticeOnRenewalIgnored) {
             for at in 0..self.nodes.len() {
                 let writing = self.nodes[at].writing;
                 if writing.is_some_and(|(server, at, _)| mine(server, at)) {
@@ -470,17 +477,9 @@ impl World {
 
     fn recover(&mut self, scope: &Scope) {
         self.recoveries += 1;
-        self.first
-            .log
-            .iter_mut()
-            .for_each(|entry| entry.visible = true);
-        if self
-            .issuer
-            .pending
-            .is_some_and(|one| one.server == Which::First)
-        {
-            self.issuer.pending = None;
-        }
+        self.first.show_all();
+        let there = |one: &mut Pending| one.server == Which::First;
+        self.issuer.pending.take_if(there);
         for at in 0..self.nodes.len() {
             if self.nodes[at].session == Some(Which::First) {
                 self.disconnect(scope, at);
@@ -522,7 +521,7 @@ impl World {
         self.issuer.decisions += 1;
         let server = self.server_mut(which);
         let (content, alone) = (server.content(), server.rows().is_empty());
-        if scope.broken == Some(Broken::ReadOnlyByRollback) {
+        if scope.breaks(Broken::ReadOnlyByRollback) {
             self.committed(scope, content, alone);
             return;
         }
@@ -543,11 +542,11 @@ impl World {
         let record = self
             .server(pending.server)
             .map(|server| server.log[pending.index].record);
-        if scope.broken == Some(Broken::DecisionNotWaitedFor) && record == Some(Record::Nothing) {
+        if scope.breaks(Broken::DecisionNotWaitedFor) && record == Some(Record::Nothing) {
             self.answered |= pending.content;
             return;
         }
-        if scope.broken == Some(Broken::WaitFromSending) {
+        if scope.breaks(Broken::WaitFromSending) {
             let late = self.real;
             self.real = pending.sent;
             self.committed(scope, pending.content, pending.alone);
@@ -555,7 +554,7 @@ impl World {
             return;
         }
         self.committed(scope, pending.content, pending.alone);
-        if scope.broken == Some(Broken::RowsFromBeforeTheCommit) {
+        if scope.breaks(Broken::RowsFromBeforeTheCommit) {
             let rows = self.issuer.old_rows.iter().map(|(row, _)| *row).collect();
             let look = self.issuer.looks.pop().unwrap_or(0);
             let rows = BarrierEvent::Rows {
@@ -563,15 +562,14 @@ impl World {
                 holds: u64::MAX,
                 rows,
             };
-            let effects = self.issuer.barrier.step(rows, BootInstant(self.real));
-            self.barrier_effects(scope, &effects);
+            self.barrier(scope, rows);
         }
     }
 
     /// A commit is acknowledged: the barrier says when it may be answered.
     fn committed(&mut self, scope: &Scope, content: u8, alone: bool) {
         let number = u64::from(content.count_ones());
-        if scope.broken == Some(Broken::NoWait) || number <= self.issuer.barrier.answered() {
+        if scope.breaks(Broken::NoWait) || number <= self.issuer.barrier.answered() {
             self.answered |= content;
             return;
         }
@@ -593,14 +591,14 @@ impl World {
         }
         self.issuer.known = content;
         self.issuer.waiting.push((number, content));
-        let event = BarrierEvent::Committed { number, alone };
-        let effects = self.issuer.barrier.step(event, BootInstant(self.real));
-        self.barrier_effects(scope, &effects);
+        self.barrier(scope, BarrierEvent::Committed { number, alone });
     }
 
-    fn barrier_effects(&mut self, scope: &Scope, effects: &[BarrierEffect]) {
-        for effect in effects {
-            match *effect {
+    /// One step of the issuer's barrier, and what comes of it.
+    fn barrier(&mut self, scope: &Scope, event: BarrierEvent) {
+        let now = BootInstant(self.real);
+        for effect in self.issuer.barrier.step(event, now) {
+            match effect {
                 BarrierEffect::Look { look } => {
                     if look <= scope.looks {
                         // The newest look covers what the older ones were for.
@@ -608,14 +606,10 @@ impl World {
                     }
                 }
                 BarrierEffect::Answer { through } => {
-                    let (done, rest) = self
-                        .issuer
-                        .waiting
-                        .drain(..)
-                        .partition(|(number, _)| *number <= through);
-                    self.issuer.waiting = rest;
-                    let done: Vec<(u64, u8)> = done;
-                    self.answered |= done.iter().fold(0, |all, (_, content)| all | content);
+                    let done = |(number, _): &mut (u64, u8)| *number <= through;
+                    for (_, content) in self.issuer.waiting.extract_if(.., done) {
+                        self.answered |= content;
+                    }
                 }
                 BarrierEffect::Remove {
                     incarnation,
@@ -648,8 +642,8 @@ impl World {
         let rows = self.rows(scope, which);
         let known = self.issuer.known;
         let content = self.server(which).map_or(0, Server::content);
-        let has = content & known == known || scope.broken == Some(Broken::RowsFromAServerBehind);
-        if scope.broken == Some(Broken::RemovedBlindly) {
+        let has = content & known == known || scope.breaks(Broken::RowsFromAServerBehind);
+        if scope.breaks(Broken::RemovedBlindly) {
             let all = rows.iter().map(|row| (short(row.incarnation), row.attempt));
             self.issuer.removals.extend(all);
         }
@@ -678,8 +672,7 @@ impl World {
             holds: if has { known.count_ones().into() } else { 0 },
             rows,
         };
-        let effects = self.issuer.barrier.step(event, BootInstant(self.real));
-        self.barrier_effects(scope, &effects);
+        self.barrier(scope, event);
     }
 
     fn remove(&mut self, scope: &Scope, which: Which) {
@@ -712,9 +705,7 @@ impl World {
                     let content = u8::try_from(through.tag).expect("tags are contents");
                     tasks.push(Task::Apply(content));
                 }
-                HolderEffect::Vouch { .. }
-                    if scope.broken == Some(Broken::LeaseFromAcknowledgement) =>
-                {
+                HolderEffect::Vouch { .. } if scope.breaks(Broken::LeaseFromAcknowledgement) => {
                     let until = BootInstant(now.0 + scope.terms().term);
                     tasks.push(Task::Effect(HolderEffect::Vouch { until }));
                 }
@@ -740,12 +731,17 @@ impl World {
             _ => {}
         }
         let writes = |task: &Task| matches!(task, Task::Effect(HolderEffect::Write { .. }));
-        if scope.broken == Some(Broken::ReadBeforeWrite) && tasks.iter().any(writes) {
-            let session = self.nodes[at].session;
-            let server = session.and_then(|which| self.server(which));
-            self.nodes[at].early_read = server.map(Server::content);
+        if scope.breaks(Broken::ReadBeforeWrite) && tasks.iter().any(writes) {
+            let session = self.session(at);
+            self.nodes[at].early_read = session.map(|(_, server)| server.content());
         }
         self.nodes[at].tasks.extend(tasks);
+    }
+
+    /// The server of a node's session.
+    fn session(&self, at: usize) -> Option<(Which, &Server)> {
+        let which = self.nodes[at].session?;
+        Some((which, self.server(which)?))
     }
 
     fn disconnect(&mut self, scope: &Scope, at: usize) {
@@ -822,7 +818,7 @@ impl World {
             }
             Some(Late::Answer { attempt, .. }) => {
                 let mut attempt = attempt;
-                if scope.broken == Some(Broken::LateAnswerCounts)
+                if scope.breaks(Broken::LateAnswerCounts)
                     && let Some((_, _, current)) = self.nodes[at].writing.take()
                 {
                     attempt = current;
@@ -865,10 +861,10 @@ impl World {
         };
         match task {
             Task::Apply(content) => {
-                if scope.broken != Some(Broken::UnreadableSkipped) {
+                if !scope.breaks(Broken::UnreadableSkipped) {
                     self.nodes[at].content |= content;
                 }
-                if scope.broken == Some(Broken::GhostRemembered) {
+                if scope.breaks(Broken::GhostRemembered) {
                     self.nodes[at].remembered |= content;
                 }
                 self.applied(scope, at, content);
@@ -920,7 +916,7 @@ impl World {
             replica.down.push_back(Letter::Content(content));
         }
         self.grantor(scope, at, GrantorEvent::Applied { number });
-        if scope.broken == Some(Broken::AcknowledgesApplied) {
+        if scope.breaks(Broken::AcknowledgesApplied) {
             self.holder(scope, at, HolderEvent::Answered { through: number });
         }
     }
@@ -959,10 +955,7 @@ impl World {
         acknowledged: u64,
         tag: u64,
     ) {
-        let Some(which) = self.nodes[at].session else {
-            return;
-        };
-        let Some(server) = self.server(which) else {
+        let Some((which, server)) = self.session(at) else {
             return;
         };
         let row = server.row(incarnation);
@@ -970,11 +963,9 @@ impl World {
             self.missing(scope, at, attempt);
             return;
         }
-        let matches = server.content_upto(u64::from(tag.count_ones()))
-            == u8::try_from(tag).unwrap_or(0)
-            || scope.broken == Some(Broken::AcknowledgedWithoutMatch);
+        let matches = has_history(scope, server, tag);
         let shown = row.map_or(0, |row| row.attempt);
-        if scope.broken == Some(Broken::RenewalByRead) && !join {
+        if scope.breaks(Broken::RenewalByRead) && !join {
             let node = &mut self.nodes[at];
             node.to_read = Some(attempt);
             self.holder(scope, at, HolderEvent::Written { attempt });
@@ -1008,15 +999,10 @@ impl World {
     }
 
     fn acknowledge(&mut self, scope: &Scope, at: usize, incarnation: u8, number: u64, tag: u64) {
-        let Some(which) = self.nodes[at].session else {
+        let Some((which, server)) = self.session(at) else {
             return;
         };
-        let Some(server) = self.server(which) else {
-            return;
-        };
-        let matches = server.content_upto(u64::from(tag.count_ones()))
-            == u8::try_from(tag).unwrap_or(0)
-            || scope.broken == Some(Broken::AcknowledgedWithoutMatch);
+        let matches = has_history(scope, server, tag);
         if matches
             && server
                 .row(incarnation)
@@ -1039,7 +1025,7 @@ impl World {
         let mut content = early.unwrap_or_else(|| server.content());
         let applied = self.nodes[at].holder.applied();
         let own = u8::try_from(applied.tag).expect("tags are contents");
-        if scope.broken == Some(Broken::TruncatedRead) {
+        if scope.breaks(Broken::TruncatedRead) {
             content = server.content_upto(applied.number + 1);
         }
         let prefix = server.content_upto(applied.number);
@@ -1056,20 +1042,19 @@ impl World {
 
     fn hot_read(&mut self, scope: &Scope, at: usize) {
         let node = &self.nodes[at];
-        let server = node.session.and_then(|which| self.server(which));
-        let content = server.map_or(0, Server::content);
+        let content = self.session(at).map_or(0, |(_, server)| server.content());
         let own = node.content;
         if content == own || content & own != own {
             return;
         }
         let upto = position(content);
-        if scope.broken == Some(Broken::SessionTrustedAtOnce) && !node.holder.is_trusted() {
+        if scope.breaks(Broken::SessionTrustedAtOnce) && !node.holder.is_trusted() {
             self.nodes[at].content = content;
             self.holder(scope, at, HolderEvent::Applied { position: upto });
             return;
         }
         self.holder(scope, at, HolderEvent::Looked { upto });
-        if scope.broken == Some(Broken::HotReadExtends) {
+        if scope.breaks(Broken::HotReadExtends) {
             let until = BootInstant(self.nodes[at].clock(self.real).0 + scope.terms().term);
             let vouch = Task::Effect(HolderEffect::Vouch { until });
             self.nodes[at].tasks.push_back(vouch);
@@ -1085,10 +1070,7 @@ impl World {
             visible: true,
         });
         self.replicated = self.first.log.len();
-        self.first
-            .log
-            .iter_mut()
-            .for_each(|entry| entry.visible = true);
+        self.first.show_all();
         let content = self.first.content();
         let node = &mut self.nodes[at];
         node.own += 1;
@@ -1108,7 +1090,7 @@ impl World {
         let content = self.server(which).map_or(0, Server::content);
         let number = position(content).number;
         let attached = at == 0 && self.replica.is_some();
-        if attached && scope.broken == Some(Broken::RestartedRemovesItsRow) {
+        if attached && scope.breaks(Broken::RestartedRemovesItsRow) {
             let incarnation = short(self.nodes[at].holder.incarnation());
             if self
                 .server(which)
@@ -1123,7 +1105,7 @@ impl World {
         node.tasks.clear();
         node.lease = 0;
         node.content = content;
-        let same = scope.broken == Some(Broken::RestartedUnderTheOldName);
+        let same = scope.breaks(Broken::RestartedUnderTheOldName);
         let incarnation = name(at, if same { 0 } else { node.joins });
         let now = node.clock(self.real);
         node.grantor = Grantor::new(scope.replica_terms(), number, attached, now);
@@ -1156,8 +1138,7 @@ impl World {
             grantor.step(GrantorEvent::Tick, now);
             grantor.attached() == 0 && grantor.is_idle(now)
         };
-        let idle =
-            !attached || silent() || scope.broken == Some(Broken::SignsOffWhileReplicasVouch);
+        let idle = !attached || silent() || scope.breaks(Broken::SignsOffWhileReplicasVouch);
         self.holder(scope, at, HolderEvent::Leave { idle });
     }
 
@@ -1255,13 +1236,14 @@ impl World {
     }
 
     fn check(&mut self, scope: &Scope, place: Place) {
-        let cached = scope.broken == Some(Broken::CachedClock);
+        let cached = scope.breaks(Broken::CachedClock);
         self.check = Check::Reading {
             place,
             answered: self.answered,
-            lease: None,
-            content: None,
-            clock: cached.then(|| self.at(place).2.saturating_sub(1)),
+            reads: Reads {
+                clock: cached.then(|| self.at(place).2.saturating_sub(1)),
+                ..Reads::default()
+            },
         };
         self.check_reads(scope);
         // States only grow: what holds everything answered now can't be found to lack it later, so its reads need no
@@ -1276,40 +1258,26 @@ impl World {
         let Check::Reading {
             place,
             answered,
-            mut lease,
-            mut content,
-            mut clock,
+            mut reads,
         } = self.check
         else {
             return;
         };
-        let (own_lease, own_content, own_clock) = self.at(place);
         let slot_first = matches!(
             scope.broken,
             Some(Broken::SlotBeforeLease | Broken::MayKnowBeforeLease)
         );
-        if slot_first && content.is_none() {
-            content = Some(own_content);
-        } else if lease.is_none() {
-            lease = Some(own_lease);
-        } else if content.is_none() {
-            content = Some(own_content);
-        } else if clock.is_none() {
-            clock = Some(own_clock);
-        }
-        self.check = match (lease, content, clock) {
-            (Some(lease), Some(content), Some(clock)) => Check::Done {
+        self.check = match reads.next(self.at(place), slot_first) {
+            Some((lease, content, clock)) => Check::Done {
                 vouched: clock < lease,
                 content,
                 answered,
                 place,
             },
-            _ => Check::Reading {
+            None => Check::Reading {
                 place,
                 answered,
-                lease,
-                content,
-                clock,
+                reads,
             },
         };
     }

@@ -23,7 +23,7 @@
 //! The condition spares others a wait that a row of the past would make longer.
 
 /// A broken rule, or a broken assumption.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, clap::ValueEnum)]
 pub enum Broken {
     /// A lease is counted from the acknowledgement of the renewal instead of from before its sending.
     LeaseFromAcknowledgement,
@@ -107,51 +107,4 @@ pub enum Broken {
     SignsOffWhileReplicasVouch,
     /// A process that starts again removes its former row although a replica was attached.
     RestartedRemovesItsRow,
-}
-
-impl Broken {
-    /// Every one.
-    pub const ALL: [Self; 41] = [
-        Self::LeaseFromAcknowledgement,
-        Self::VouchBeforeApply,
-        Self::SlotBeforeLease,
-        Self::CachedClock,
-        Self::RenewalByRead,
-        Self::ReadBeforeWrite,
-        Self::ReadOnAnotherServer,
-        Self::TruncatedRead,
-        Self::NoticeOnRenewalIgnored,
-        Self::HotReadExtends,
-        Self::LateAnswerCounts,
-        Self::OwnCommitExtends,
-        Self::AcknowledgedBeforeApplied,
-        Self::AcknowledgedWithoutMatch,
-        Self::UnreadableSkipped,
-        Self::RestartedUnderTheOldName,
-        Self::NoWait,
-        Self::WaitWithoutPause,
-        Self::PauseBeyondMargin,
-        Self::AsynchronousReplication,
-        Self::RowsFromBeforeTheCommit,
-        Self::RowsFromAServerBehind,
-        Self::WaitFromSending,
-        Self::RemovedBlindly,
-        Self::LapsedWithoutALook,
-        Self::RemovedByAnOldRow,
-        Self::DecisionNotWaitedFor,
-        Self::NoticeOnCommitIgnored,
-        Self::ViewBeforeLock,
-        Self::NumberWithoutLock,
-        Self::ReadOnlyByRollback,
-        Self::JoinWithoutHeadLock,
-        Self::RenewalsCounted,
-        Self::SessionTrustedAtOnce,
-        Self::GhostRemembered,
-        Self::MayKnowBeforeLease,
-        Self::AcknowledgesApplied,
-        Self::GrantNotBounded,
-        Self::GrantBoundedWithoutPause,
-        Self::SignsOffWhileReplicasVouch,
-        Self::RestartedRemovesItsRow,
-    ];
 }

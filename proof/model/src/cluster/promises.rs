@@ -1,20 +1,20 @@
 //! What must always hold, and what must be seen at least once lest it hold of nothing.
 
 use super::Scope;
-use super::world::{Check, Place, World};
+use super::world::{Check, Place, Record, Server, World};
 
-type Seen = fn(&Scope, &World) -> bool;
+pub(super) type Seen = crate::Seen<World>;
 
 /// What must hold in every state, by name.
-pub const PROMISES: [(&str, Seen); 4] = [
+pub(super) const PROMISES: &[(&str, Seen)] = &[
     (
         "a vouching check read every change answered before it was sent",
         |_, world| vouched(world).is_none_or(|(content, answered)| content & answered == answered),
     ),
     (
         "no vouching check read a change that a failover would lose",
-        |scope, world| {
-            vouched(world).is_none_or(|(content, _)| holds_no_ghost(scope, world, content))
+        |bounded, world| {
+            vouched(world).is_none_or(|(content, _)| holds_no_ghost(&bounded.0, world, content))
         },
     ),
     (
@@ -47,11 +47,11 @@ fn vouched(world: &World) -> Option<(u8, u8)> {
 fn durable(world: &World) -> u8 {
     let replicated = world.first.log.iter().take(world.replicated);
     let replicated = replicated.fold(0, |all, entry| match entry.record {
-        super::world::Record::Change(identity) => all | 1 << identity,
+        Record::Change(identity) => all | 1 << identity,
         _ => all,
     });
     let second = world.second.as_ref();
-    replicated | second.map_or(0, super::world::Server::content)
+    replicated | second.map_or(0, Server::content)
 }
 
 /// Without a wait cancelled by hand, no node vouches by a change that a failover would lose.
@@ -63,7 +63,7 @@ fn holds_no_ghost(scope: &Scope, world: &World, content: u8) -> bool {
 }
 
 /// Situations by name, all of which the small scopes together reach.
-pub const REACHED: [(&str, Seen); 9] = [
+pub(super) const REACHED: &[(&str, Seen)] = &[
     ("accepted after an answer", |_, world| {
         accepted(world, |_| true)
     }),

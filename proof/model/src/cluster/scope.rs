@@ -1,59 +1,62 @@
 //! How large a world is explored. Time is in ticks: a node's term of two, a pause of one, hence a wait of three; with a
 //! replica attached, a term of three and a wait of four, and the replica's own two, one and three.
 
-use super::world::Which;
-use super::{Action, Broken};
+use super::Broken;
+use super::actions::Action;
+use super::promises::REACHED;
+use super::world::{Which, World};
+use crate::{Explored, Limits, Protocol};
 use tokenward_core::cluster::Terms;
 
 /// The bounds of a world.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Scope {
     /// Its name in reports.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// Nodes that hold leases.
-    pub nodes: usize,
+    pub(super) nodes: usize,
     /// Whether a replica is attached to the first of them.
-    pub replica: bool,
+    pub(super) replica: bool,
     /// Changes made.
-    pub changes: u8,
+    pub(super) changes: u8,
     /// Decisions that write nothing.
-    pub decisions: u8,
+    pub(super) decisions: u8,
     /// Ticks of real time.
-    pub ticks: u64,
+    pub(super) ticks: u64,
     /// Renewals and joins of one node.
-    pub renewals: u8,
+    pub(super) renewals: u8,
     /// Database sessions of one node, one after the other.
-    pub sessions: u8,
+    pub(super) sessions: u8,
     /// Memberships of one node.
-    pub joins: u8,
+    pub(super) joins: u8,
     /// Looks at the rows.
-    pub looks: u64,
+    pub(super) looks: u64,
     /// Whether the standby may be promoted.
-    pub failover: bool,
+    pub(super) failover: bool,
     /// Waits for the standby that are cancelled or terminated.
-    pub cancels: u8,
+    pub(super) cancels: u8,
     /// Crashes of the first server, from which it recovers.
-    pub recoveries: u8,
+    pub(super) recoveries: u8,
     /// Whether rows are removed.
-    pub removals: bool,
+    pub(super) removals: bool,
     /// Whether nodes look at the log between renewals.
-    pub hot_reads: bool,
+    pub(super) hot_reads: bool,
     /// Times a node's process dies and starts again.
-    pub crashes: u8,
+    pub(super) crashes: u8,
     /// Whether a node may leave in good order.
-    pub leaves: bool,
+    pub(super) leaves: bool,
     /// Whether a renewal that was given up may still arrive at the database, and its answer at the node.
-    pub late: bool,
+    pub(super) late: bool,
     /// Looks at the rows while nothing waits.
-    pub unasked: u8,
+    pub(super) unasked: u8,
     /// Whether what data directories remember is looked at.
-    pub remembers: bool,
+    pub(super) remembers: bool,
     /// Ticks a machine may stand still without its clock noticing.
-    pub freeze: u64,
+    pub(super) freeze: u64,
     /// What has happened before the exploration begins.
-    pub before: &'static [Action],
+    pub(super) before: &'static [&'static [Action]],
     /// The rule that is broken, if one is.
-    pub broken: Option<Broken>,
+    pub(super) broken: Option<Broken>,
 }
 
 /// The first node has joined and vouches.
@@ -66,31 +69,16 @@ const VOUCHES: &[Action] = &[
     Action::Carry(0),
 ];
 
-/// The first node has joined and vouches, and one change is committed and not answered yet.
-const JOINED: &[Action] = &[
-    Action::Connect(0, Which::First),
-    Action::Carry(0),
-    Action::Replicate,
-    Action::Show(0),
-    Action::ReadAfter(0, Which::First),
-    Action::Carry(0),
+/// Then one change is committed and not answered yet.
+const COMMITTED: &[Action] = &[
     Action::Commit(Which::First),
     Action::Replicate,
     Action::Show(1),
 ];
 
-/// The same; then a renewal of it hangs, its wait for the standby is cancelled, the issuer sees it on the first server,
-/// and the standby, which lacks it, is promoted.
+/// Then a renewal of the node hangs, its wait for the standby is cancelled, the issuer sees it on the first server, and the
+/// standby, which lacks it, is promoted.
 const CANCELLED: &[Action] = &[
-    Action::Connect(0, Which::First),
-    Action::Carry(0),
-    Action::Replicate,
-    Action::Show(0),
-    Action::ReadAfter(0, Which::First),
-    Action::Carry(0),
-    Action::Commit(Which::First),
-    Action::Replicate,
-    Action::Show(1),
     Action::NodeTick(0),
     Action::Carry(0),
     Action::Cancel(2),
@@ -99,43 +87,37 @@ const CANCELLED: &[Action] = &[
 ];
 
 /// One node, one change, nothing goes wrong.
-const STILL: Scope = Scope {
-    name: "still",
-    nodes: 1,
-    replica: false,
-    changes: 1,
-    decisions: 0,
-    ticks: 4,
-    renewals: 2,
-    sessions: 1,
-    joins: 1,
-    looks: 3,
-    failover: false,
-    cancels: 0,
-    recoveries: 0,
-    removals: false,
-    hot_reads: false,
-    crashes: 0,
-    leaves: false,
-    late: false,
-    unasked: 0,
-    remembers: false,
-    freeze: 0,
-    before: &[],
-    broken: None,
-};
+fn still() -> Scope {
+    Scope {
+        name: "still",
+        nodes: 1,
+        changes: 1,
+        ticks: 4,
+        renewals: 2,
+        sessions: 1,
+        joins: 1,
+        looks: 3,
+        ..Scope::default()
+    }
+}
 
 /// The same with a standby that may be promoted, and a second session to find it.
-const FAILOVER: Scope = Scope {
-    failover: true,
-    sessions: 2,
-    ..STILL
-};
+fn failover() -> Scope {
+    Scope {
+        failover: true,
+        sessions: 2,
+        ..still()
+    }
+}
 
 impl Scope {
+    /// Whether this rule is broken.
+    pub(super) fn breaks(&self, rule: Broken) -> bool {
+        self.broken == Some(rule)
+    }
+
     /// The node's durations here.
-    #[must_use]
-    pub fn terms(&self) -> Terms {
+    pub(super) fn terms(&self) -> Terms {
         let term = if self.replica { 3 } else { 2 };
         let wait = match self.broken {
             Some(Broken::WaitWithoutPause) => term,
@@ -149,8 +131,7 @@ impl Scope {
     }
 
     /// The replica's.
-    #[must_use]
-    pub fn replica_terms(&self) -> Terms {
+    pub(super) fn replica_terms(&self) -> Terms {
         Terms {
             term: 2,
             pause: 1,
@@ -159,46 +140,115 @@ impl Scope {
     }
 
     /// Whether commits do not wait for the standby.
-    #[must_use]
-    pub fn is_asynchronous(&self) -> bool {
-        self.broken == Some(Broken::AsynchronousReplication)
+    pub(super) fn is_asynchronous(&self) -> bool {
+        self.breaks(Broken::AsynchronousReplication)
     }
 
-    /// What every test run explores whole.
-    #[must_use]
-    pub fn small() -> Vec<Self> {
+    /// The scope in which a rule of who answers callers is broken.
+    fn breaking_an_answer(broken: Broken, scope: Self, failover: Self) -> Self {
+        match broken {
+            Broken::NoticeOnCommitIgnored => Self {
+                cancels: 1,
+                renewals: 1,
+                ticks: 0,
+                looks: 1,
+                ..failover
+            },
+            Broken::ViewBeforeLock | Broken::NumberWithoutLock => Self {
+                changes: 2,
+                renewals: 1,
+                ticks: 0,
+                looks: 1,
+                ..scope
+            },
+            Broken::ReadOnlyByRollback => Self {
+                cancels: 1,
+                decisions: 1,
+                renewals: 1,
+                ticks: 0,
+                looks: 2,
+                ..failover
+            },
+            Broken::DecisionNotWaitedFor => Self {
+                decisions: 1,
+                renewals: 1,
+                ticks: 1,
+                ..scope
+            },
+            Broken::LapsedWithoutALook | Broken::RemovedByAnOldRow => Self {
+                unasked: 1,
+                removals: true,
+                joins: 2,
+                ticks: 3,
+                looks: 2,
+                ..scope
+            },
+            Broken::RemovedBlindly => Self {
+                removals: true,
+                joins: 2,
+                ticks: 1,
+                ..scope
+            },
+            Broken::AsynchronousReplication
+            | Broken::ReadOnAnotherServer
+            | Broken::RowsFromAServerBehind => Self {
+                ticks: 1,
+                looks: 2,
+                ..failover
+            },
+            _ => scope,
+        }
+    }
+}
+
+impl Protocol for Scope {
+    type Broken = Broken;
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn situations() -> Vec<&'static str> {
+        REACHED.iter().map(|(name, _)| *name).collect()
+    }
+
+    fn explore(self, limits: Limits) -> Explored {
+        crate::explore::<World>(self, limits)
+    }
+
+    fn small() -> Vec<Self> {
         vec![
             Self {
                 name: "a pause",
                 renewals: 1,
                 freeze: 1,
                 looks: 2,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "two changes",
                 changes: 2,
                 renewals: 1,
                 looks: 2,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "hot reads",
                 hot_reads: true,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "failover",
                 ticks: 2,
                 looks: 2,
-                ..FAILOVER
+                ..failover()
             },
             Self {
                 name: "failover and a cancelled wait",
                 cancels: 1,
                 ticks: 2,
                 looks: 2,
-                ..FAILOVER
+                ..failover()
             },
             Self {
                 name: "failover and a crash with recovery",
@@ -206,7 +256,7 @@ impl Scope {
                 hot_reads: true,
                 ticks: 0,
                 looks: 1,
-                ..FAILOVER
+                ..failover()
             },
             Self {
                 name: "a renewal arrives late",
@@ -215,7 +265,7 @@ impl Scope {
                 sessions: 2,
                 ticks: 3,
                 looks: 2,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "looks and removals while nothing waits",
@@ -223,7 +273,7 @@ impl Scope {
                 removals: true,
                 joins: 2,
                 looks: 2,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "a ghost and what is remembered",
@@ -233,7 +283,7 @@ impl Scope {
                 remembers: true,
                 ticks: 0,
                 looks: 1,
-                ..FAILOVER
+                ..failover()
             },
             Self {
                 name: "a decision on a ghost",
@@ -242,14 +292,14 @@ impl Scope {
                 renewals: 1,
                 ticks: 0,
                 looks: 2,
-                ..FAILOVER
+                ..failover()
             },
             Self {
                 name: "removed and back with the same replica",
                 removals: true,
                 joins: 2,
                 renewals: 3,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "a node dies and starts again",
@@ -258,7 +308,7 @@ impl Scope {
                 sessions: 2,
                 looks: 2,
                 ticks: 3,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "two nodes",
@@ -266,14 +316,14 @@ impl Scope {
                 renewals: 1,
                 ticks: 3,
                 looks: 2,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "a node with a replica",
                 replica: true,
                 renewals: 1,
                 looks: 2,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "a node with a replica leaves",
@@ -282,25 +332,23 @@ impl Scope {
                 leaves: true,
                 ticks: 3,
                 looks: 2,
-                ..STILL
+                ..still()
             },
         ]
     }
 
-    /// What is explored on demand, besides.
-    #[must_use]
-    pub fn large() -> Vec<Self> {
+    fn large() -> Vec<Self> {
         vec![
             Self {
                 name: "two changes, two renewals, a pause",
                 changes: 2,
                 freeze: 1,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "failover and time",
                 cancels: 1,
-                ..FAILOVER
+                ..failover()
             },
             Self {
                 name: "failover, a cancelled wait, removal",
@@ -308,7 +356,7 @@ impl Scope {
                 removals: true,
                 joins: 2,
                 renewals: 3,
-                ..FAILOVER
+                ..failover()
             },
             Self {
                 name: "two nodes, failover, two changes",
@@ -316,7 +364,7 @@ impl Scope {
                 changes: 2,
                 renewals: 1,
                 ticks: 3,
-                ..FAILOVER
+                ..failover()
             },
             Self {
                 name: "a node with a replica pauses or dies",
@@ -326,23 +374,21 @@ impl Scope {
                 joins: 2,
                 sessions: 2,
                 renewals: 1,
-                ..STILL
+                ..still()
             },
         ]
     }
 
-    /// The scope in which a broken rule shows.
-    #[must_use]
-    pub fn breaking(broken: Broken) -> Self {
+    fn breaking(broken: Broken) -> Self {
         let scope = Self {
             name: "broken",
             broken: Some(broken),
-            ..STILL
+            ..still()
         };
         let failover = Self {
             name: "broken",
             broken: Some(broken),
-            ..FAILOVER
+            ..failover()
         };
         match broken {
             Broken::WaitWithoutPause | Broken::PauseBeyondMargin | Broken::CachedClock => Self {
@@ -401,7 +447,7 @@ impl Scope {
                 renewals: 3,
                 ticks: 3,
                 looks: 2,
-                before: CANCELLED,
+                before: &[VOUCHES, COMMITTED, CANCELLED],
                 ..failover
             },
             Broken::SessionTrustedAtOnce => Self {
@@ -415,7 +461,7 @@ impl Scope {
                 late: true,
                 unasked: 1,
                 sessions: 2,
-                before: VOUCHES,
+                before: &[VOUCHES],
                 ticks: 3,
                 looks: 2,
                 ..scope
@@ -436,7 +482,7 @@ impl Scope {
                 changes: 2,
                 ticks: 3,
                 looks: 2,
-                before: JOINED,
+                before: &[VOUCHES, COMMITTED],
                 ..scope
             },
             Broken::AcknowledgesApplied => Self {
@@ -473,62 +519,6 @@ impl Scope {
                 ..scope
             },
             _ => Self::breaking_an_answer(broken, scope, failover),
-        }
-    }
-
-    /// The same for the rules of who answers callers.
-    fn breaking_an_answer(broken: Broken, scope: Self, failover: Self) -> Self {
-        match broken {
-            Broken::NoticeOnCommitIgnored => Self {
-                cancels: 1,
-                renewals: 1,
-                ticks: 0,
-                looks: 1,
-                ..failover
-            },
-            Broken::ViewBeforeLock | Broken::NumberWithoutLock => Self {
-                changes: 2,
-                renewals: 1,
-                ticks: 0,
-                looks: 1,
-                ..scope
-            },
-            Broken::ReadOnlyByRollback => Self {
-                cancels: 1,
-                decisions: 1,
-                renewals: 1,
-                ticks: 0,
-                looks: 2,
-                ..failover
-            },
-            Broken::DecisionNotWaitedFor => Self {
-                decisions: 1,
-                renewals: 1,
-                ticks: 1,
-                ..scope
-            },
-            Broken::LapsedWithoutALook | Broken::RemovedByAnOldRow => Self {
-                unasked: 1,
-                removals: true,
-                joins: 2,
-                ticks: 3,
-                looks: 2,
-                ..scope
-            },
-            Broken::RemovedBlindly => Self {
-                removals: true,
-                joins: 2,
-                ticks: 1,
-                ..scope
-            },
-            Broken::AsynchronousReplication
-            | Broken::ReadOnAnotherServer
-            | Broken::RowsFromAServerBehind => Self {
-                ticks: 1,
-                looks: 2,
-                ..failover
-            },
-            _ => scope,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The state of the world: two database servers, the node that commits, the nodes that hold leases, one check.
 
 use super::Scope;
+use crate::Reads;
 use std::collections::VecDeque;
 use tokenward_core::cluster::{AckBarrier, Holder, HolderEffect, Incarnation, Position, Row};
 use tokenward_core::sublease::{AttachmentId, Grantor, SubHolder};
@@ -9,18 +10,15 @@ use tokenward_core::time::BootInstant;
 /// A record of a server's log. Changes are named by identity, a bit each: after a failover another change may have the
 /// number of a lost one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Record {
+pub(super) enum Record {
     /// A change; takes the head lock.
     Change(u8),
     /// The commit of a decision that writes nothing; takes the head lock.
     Nothing,
     /// A renewal or a join of a node.
     Renewal {
-        /// Whose row.
         incarnation: u8,
-        /// The attempt written.
         attempt: u64,
-        /// Whether the row is made.
         join: bool,
         /// Whether it takes the head lock, as a join must.
         join_locks: bool,
@@ -28,22 +26,14 @@ pub enum Record {
         acknowledged: u64,
     },
     /// An acknowledgement, whose commit is not awaited.
-    Acknowledged {
-        /// Whose row.
-        incarnation: u8,
-        /// Up to where.
-        number: u64,
-    },
+    Acknowledged { incarnation: u8, number: u64 },
     /// A row is deleted.
-    Removed {
-        /// The node's incarnation.
-        incarnation: u8,
-    },
+    Removed { incarnation: u8 },
 }
 
 /// What a record's transaction locks until it is visible.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Lock {
+pub(super) enum Lock {
     /// The one row that every writer of changes locks.
     Head,
     /// A node's row.
@@ -52,8 +42,7 @@ pub enum Lock {
 
 impl Record {
     /// Whether its transaction holds this lock until it is visible.
-    #[must_use]
-    pub fn holds(self, lock: Lock) -> bool {
+    pub(super) fn holds(self, lock: Lock) -> bool {
         match self {
             Self::Change(_) | Self::Nothing => lock == Lock::Head,
             // Who holds the head lock knows the rows of all nodes: a join takes it, too.
@@ -71,34 +60,36 @@ impl Record {
 
 /// A record and whether others see it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Entry {
-    /// What was written.
-    pub record: Record,
+pub(super) struct Entry {
+    pub(super) record: Record,
     /// Whether its commit is visible.
-    pub visible: bool,
+    pub(super) visible: bool,
 }
 
 /// A node's row as a server shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RowState {
-    /// The node's incarnation.
-    pub incarnation: u8,
+pub(super) struct RowState {
+    pub(super) incarnation: u8,
     /// The last visible attempt.
-    pub attempt: u64,
-    /// Acknowledged up to here.
-    pub acknowledged: u64,
+    pub(super) attempt: u64,
+    pub(super) acknowledged: u64,
 }
 
 /// A database server.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Server {
+pub(super) struct Server {
     /// What was written, in order.
-    pub log: Vec<Entry>,
+    pub(super) log: Vec<Entry>,
 }
 
 impl Server {
+    /// Lets everything be visible that was written.
+    pub(super) fn show_all(&mut self) {
+        self.log.iter_mut().for_each(|entry| entry.visible = true);
+    }
+
     /// The visible changes, in order.
-    pub fn changes(&self) -> impl Iterator<Item = u8> {
+    pub(super) fn changes(&self) -> impl Iterator<Item = u8> {
         self.log.iter().filter_map(|entry| match entry.record {
             Record::Change(identity) if entry.visible => Some(identity),
             _ => None,
@@ -106,8 +97,7 @@ impl Server {
     }
 
     /// All changes, visible or not, as bits.
-    #[must_use]
-    pub fn written(&self) -> u8 {
+    pub(super) fn written(&self) -> u8 {
         self.log.iter().fold(0, |all, entry| match entry.record {
             Record::Change(identity) => all | 1 << identity,
             _ => all,
@@ -115,36 +105,26 @@ impl Server {
     }
 
     /// The visible changes as bits.
-    #[must_use]
-    pub fn content(&self) -> u8 {
+    pub(super) fn content(&self) -> u8 {
         self.changes().fold(0, |all, identity| all | 1 << identity)
     }
 
     /// The first `number` visible changes as bits.
-    #[must_use]
-    pub fn content_upto(&self, number: u64) -> u8 {
+    pub(super) fn content_upto(&self, number: u64) -> u8 {
         let number = usize::try_from(number).expect("a few changes");
         self.changes()
             .take(number)
             .fold(0, |all, identity| all | 1 << identity)
     }
 
-    /// The head: its number, and its content as the tag.
-    #[must_use]
-    pub fn head(&self) -> Position {
-        position(self.content())
-    }
-
     /// Whether a transaction could take this lock now.
-    #[must_use]
-    pub fn is_free(&self, lock: Lock) -> bool {
+    pub(super) fn is_free(&self, lock: Lock) -> bool {
         let held = |entry: &Entry| !entry.visible && entry.record.holds(lock);
         !self.log.iter().any(held)
     }
 
     /// The rows that are visible.
-    #[must_use]
-    pub fn rows(&self) -> Vec<RowState> {
+    pub(super) fn rows(&self) -> Vec<RowState> {
         let mut rows: Vec<RowState> = Vec::new();
         for entry in self.log.iter().filter(|entry| entry.visible) {
             match entry.record {
@@ -185,8 +165,7 @@ impl Server {
     }
 
     /// One node's row, if it is visible.
-    #[must_use]
-    pub fn row(&self, incarnation: u8) -> Option<RowState> {
+    pub(super) fn row(&self, incarnation: u8) -> Option<RowState> {
         self.rows()
             .into_iter()
             .find(|row| row.incarnation == incarnation)
@@ -194,7 +173,6 @@ impl Server {
 }
 
 /// The position of a state that holds these changes.
-#[must_use]
 pub(super) fn position(content: u8) -> Position {
     Position {
         number: content.count_ones().into(),
@@ -204,7 +182,7 @@ pub(super) fn position(content: u8) -> Position {
 
 /// Which server. The second one answers once it is promoted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Which {
+pub(super) enum Which {
     /// The primary at the start, which goes on answering after a promotion.
     First,
     /// The standby.
@@ -213,48 +191,44 @@ pub enum Which {
 
 /// A transaction whose client waits for the acknowledgement of its commit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Pending {
-    /// The database server.
-    pub server: Which,
-    /// Its record.
-    pub index: usize,
+pub(super) struct Pending {
+    pub(super) server: Which,
+    pub(super) index: usize,
     /// The changes it wrote or rests on: the content of the server's history up to it.
-    pub content: u8,
+    pub(super) content: u8,
     /// Whether no other node had a row when it held the head lock.
-    pub alone: bool,
+    pub(super) alone: bool,
     /// When it was sent.
-    pub sent: u64,
+    pub(super) sent: u64,
 }
 
 /// The node that commits changes and answers for them. It holds no lease that anybody checks.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Issuer {
-    /// Its barrier.
-    pub barrier: AckBarrier,
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Issuer {
+    pub(super) barrier: AckBarrier,
     /// Its commit under way.
-    pub pending: Option<Pending>,
+    pub(super) pending: Option<Pending>,
     /// Looks asked for and not made yet.
-    pub looks: Vec<u64>,
+    pub(super) looks: Vec<u64>,
     /// The history as its own acknowledged commits had it.
-    pub known: u8,
+    pub(super) known: u8,
     /// Decisions that wrote nothing.
-    pub decisions: u8,
+    pub(super) decisions: u8,
     /// Rows it wants to delete: whose, and at which attempt.
-    pub removals: Vec<(u8, u64)>,
+    pub(super) removals: Vec<(u8, u64)>,
     /// Acknowledged commits not answered yet: their number, and the history up to them.
-    pub waiting: Vec<(u64, u8)>,
+    pub(super) waiting: Vec<(u64, u8)>,
     /// Looks that nothing waited for.
-    pub unasked: u8,
+    pub(super) unasked: u8,
     /// What a broken variant remembers: the rows as the look before showed them, and since when they do.
-    pub old_rows: Vec<(Row, u64)>,
+    pub(super) old_rows: Vec<(Row, u64)>,
     /// What a broken variant has read before it had the head lock.
-    pub early_view: Option<u8>,
+    pub(super) early_view: Option<u8>,
 }
 
 /// Something a node is about to do.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Task {
-    /// As the holder said.
+pub(super) enum Task {
     Effect(HolderEffect),
     /// Apply these changes.
     Apply(u8),
@@ -262,100 +236,89 @@ pub enum Task {
 
 /// What becomes of a renewal that was given up.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Late {
+pub(super) enum Late {
     /// It is still on its way to the database.
     Write {
-        /// The database server.
         server: Which,
-        /// Whose row.
         incarnation: u8,
-        /// Its attempt.
         attempt: u64,
-        /// Whether the row is made.
         join: bool,
     },
     /// It was written; its answer is still on its way.
     Answer {
-        /// The database server.
         server: Which,
-        /// Its record.
         index: usize,
-        /// Its attempt.
         attempt: u64,
     },
 }
 
 /// A node that holds a lease.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Node {
-    /// Its machine.
-    pub holder: Holder,
+pub(super) struct Node {
+    pub(super) holder: Holder,
     /// Grants to its attached replica.
-    pub grantor: Grantor,
+    pub(super) grantor: Grantor,
     /// The changes applied.
-    pub content: u8,
+    pub(super) content: u8,
     /// The end of its lease; 0 is none.
-    pub lease: u64,
+    pub(super) lease: u64,
     /// Ticks its clock has missed.
-    pub behind: u64,
+    pub(super) behind: u64,
     /// The server of its session; none while it has no session.
-    pub session: Option<Which>,
+    pub(super) session: Option<Which>,
     /// Its renewal under way: where, which record, which attempt.
-    pub writing: Option<(Which, usize, u64)>,
+    pub(super) writing: Option<(Which, usize, u64)>,
     /// The renewal that was acknowledged and is to be read after.
-    pub to_read: Option<u64>,
-    /// What it is about to do.
-    pub tasks: VecDeque<Task>,
+    pub(super) to_read: Option<u64>,
+    pub(super) tasks: VecDeque<Task>,
     /// Sessions so far.
-    pub sessions: u8,
+    pub(super) sessions: u8,
     /// Renewals so far.
-    pub renewals: u8,
+    pub(super) renewals: u8,
     /// Incarnations so far.
-    pub joins: u8,
+    pub(super) joins: u8,
     /// Deaths so far.
-    pub crashes: u8,
+    pub(super) crashes: u8,
     /// Changes it committed itself.
-    pub own: u8,
+    pub(super) own: u8,
     /// Whether it has ended for good.
-    pub over: bool,
+    pub(super) over: bool,
     /// A renewal that was given up and may still arrive, or be answered.
-    pub late: Option<Late>,
+    pub(super) late: Option<Late>,
     /// The changes up to the number that its data directory remembers; a database that ends before it is refused.
-    pub remembered: u8,
+    pub(super) remembered: u8,
     /// What a broken variant remembers: the log as read before the renewal was written.
-    pub early_read: Option<u8>,
+    pub(super) early_read: Option<u8>,
 }
 
 impl Node {
     /// What its clock says.
-    #[must_use]
-    pub fn clock(&self, real: u64) -> BootInstant {
+    pub(super) fn clock(&self, real: u64) -> BootInstant {
         BootInstant(real - self.behind)
     }
 }
 
 /// A replica attached to the first node.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Replica {
-    /// Its machine.
-    pub sub: SubHolder,
+pub(super) struct Replica {
+    pub(super) sub: SubHolder,
     /// The changes applied.
-    pub content: u8,
+    pub(super) content: u8,
     /// The end of its lease; 0 is none.
-    pub lease: u64,
+    pub(super) lease: u64,
     /// Ticks its clock has missed.
-    pub behind: u64,
+    pub(super) behind: u64,
     /// Renewals so far.
-    pub renewals: u8,
+    pub(super) renewals: u8,
     /// Letters to the node, in order.
-    pub up: VecDeque<Letter>,
+    pub(super) up: VecDeque<Letter>,
     /// Letters from the node, in order.
-    pub down: VecDeque<Letter>,
+    pub(super) down: VecDeque<Letter>,
 }
 
 /// What a node and its replica say to each other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Letter {
+pub(super) enum Letter {
     /// To the node: a renewal.
     Renew(u64),
     /// To the node: applied up to here.
@@ -368,73 +331,55 @@ pub enum Letter {
 
 /// Where a check is made.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Place {
-    /// At a node.
+pub(super) enum Place {
     Node(usize),
-    /// At the replica.
     Replica,
 }
 
 /// The one check.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Check {
-    /// Not sent yet.
+pub(super) enum Check {
     Idle,
-    /// Under way.
     Reading {
-        /// Where the request is.
         place: Place,
         /// Answered before it was sent.
         answered: u8,
-        /// The lease's end, once read.
-        lease: Option<u64>,
-        /// The state, once read.
-        content: Option<u8>,
-        /// The clock, once read.
-        clock: Option<u64>,
+        reads: Reads,
     },
-    /// Judged.
     Done {
         /// Whether the lease was alive.
         vouched: bool,
         /// What it had read.
         content: u8,
-        /// Answered before it was sent.
         answered: u8,
-        /// Where the request is.
         place: Place,
     },
 }
 
 /// Everything.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct World {
-    /// Real time.
-    pub real: u64,
-    /// The first server.
-    pub first: Server,
+pub(super) struct World {
+    pub(super) real: u64,
+    pub(super) first: Server,
     /// How many of the first server's records the second one has.
-    pub replicated: usize,
+    pub(super) replicated: usize,
     /// The second server, once promoted.
-    pub second: Option<Server>,
+    pub(super) second: Option<Server>,
     /// Waits for the standby cancelled by hand.
-    pub cancels: u8,
+    pub(super) cancels: u8,
     /// Recoveries of the first server after a crash.
-    pub recoveries: u8,
+    pub(super) recoveries: u8,
     /// Changes made.
-    pub changes: u8,
-    /// The node that commits.
-    pub issuer: Issuer,
-    /// The nodes that hold leases.
-    pub nodes: Vec<Node>,
+    pub(super) changes: u8,
+    pub(super) issuer: Issuer,
+    pub(super) nodes: Vec<Node>,
     /// The replica attached to the first of them.
-    pub replica: Option<Replica>,
+    pub(super) replica: Option<Replica>,
     /// What was answered to callers.
-    pub answered: u8,
+    pub(super) answered: u8,
     /// Whether a change was decided on a view that lacked a change before it.
-    pub torn: bool,
-    /// The check.
-    pub check: Check,
+    pub(super) torn: bool,
+    pub(super) check: Check,
 }
 
 impl World {
@@ -492,18 +437,7 @@ impl World {
             cancels: 0,
             recoveries: 0,
             changes: 0,
-            issuer: Issuer {
-                barrier: AckBarrier::new(),
-                pending: None,
-                looks: Vec::new(),
-                known: 0,
-                decisions: 0,
-                removals: Vec::new(),
-                waiting: Vec::new(),
-                unasked: 0,
-                old_rows: Vec::new(),
-                early_view: None,
-            },
+            issuer: Issuer::default(),
             nodes,
             replica,
             answered: 0,
@@ -513,8 +447,7 @@ impl World {
     }
 
     /// A server that answers.
-    #[must_use]
-    pub fn server(&self, which: Which) -> Option<&Server> {
+    pub(super) fn server(&self, which: Which) -> Option<&Server> {
         match which {
             Which::First => Some(&self.first),
             Which::Second => self.second.as_ref(),

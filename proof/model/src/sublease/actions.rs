@@ -1,18 +1,17 @@
 //! What can happen next, and what comes of it. One action is one step of one party; whatever may be
 //! interrupted in the real programs is several actions here.
 
+use super::promises::{PROMISES, REACHED, Seen};
 use super::world::{Check, Envelope, Message, Read, Task, World};
 use super::{Broken, Scope};
+use crate::Reads;
 use tokenward_core::sublease::{AttachmentId, GrantorEvent, HolderEffect, HolderEvent};
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+pub(super) enum Action {
     /// A tick of real time; the named holder's machine stands still meanwhile.
-    Tick {
-        /// Whose clock does not notice.
-        frozen: Option<usize>,
-    },
+    Tick { frozen: Option<usize> },
     /// The node commits the next change, applies it and feeds it.
     Commit,
     /// The node looks at its clock.
@@ -20,10 +19,7 @@ pub enum Action {
     /// The node sees a stream cut.
     NodeCut(AttachmentId),
     /// The node dies and starts again, perhaps with a change committed of which it told nobody.
-    NodeCrash {
-        /// Whether there is such a change.
-        committed: bool,
-    },
+    NodeCrash { committed: bool },
     /// A replica's process attaches, for the first time or anew.
     Attach(usize),
     /// It carries out the next thing its sub-holder wants.
@@ -42,9 +38,17 @@ pub enum Action {
     CheckReads,
 }
 
-impl World {
-    /// Everything that can happen in this state.
-    pub(super) fn possible(&self, scope: &Scope, actions: &mut Vec<Action>) {
+impl crate::World for World {
+    type Scope = Scope;
+    type Action = Action;
+    const PROMISES: &'static [(&'static str, Seen)] = PROMISES;
+    const REACHED: &'static [(&'static str, Seen)] = REACHED;
+
+    fn start(scope: &Scope) -> Self {
+        Self::new(scope)
+    }
+
+    fn possible(&self, scope: &Scope, actions: &mut Vec<Action>) {
         // The check's answer is all there is to learn from a behaviour.
         if matches!(self.check, Check::Done { .. }) {
             return;
@@ -114,8 +118,7 @@ impl World {
         );
     }
 
-    /// Lets one thing happen.
-    pub(super) fn act(&mut self, scope: &Scope, action: Action) {
+    fn act(&mut self, scope: &Scope, action: Action) {
         match action {
             Action::Tick { frozen } => {
                 self.real += 1;
@@ -149,7 +152,9 @@ impl World {
         }
         self.forget_letters();
     }
+}
 
+impl World {
     fn deliver(&mut self, scope: &Scope, envelope: Envelope) {
         let Envelope { key, message } = envelope;
         let (at, id) = (key.holder, key.id);
@@ -267,9 +272,7 @@ impl World {
                 holder: at,
                 store,
                 answered: self.node.answered,
-                lease: None,
-                content: None,
-                clock: None,
+                reads: Reads::default(),
             });
             self.check_reads(scope);
         }
@@ -287,17 +290,9 @@ impl World {
             Some(Broken::CachedClock) => now.saturating_sub(1),
             _ => now,
         };
-        let slot_first = scope.broken == Some(Broken::SlotBeforeLease);
-        if slot_first && read.content.is_none() {
-            read.content = Some(store.content);
-        } else if read.lease.is_none() {
-            read.lease = Some(store.lease);
-        } else if read.content.is_none() {
-            read.content = Some(store.content);
-        } else if read.clock.is_none() {
-            read.clock = Some(now);
-        }
-        if let (Some(lease), Some(content), Some(clock)) = (read.lease, read.content, read.clock) {
+        let slot_first = scope.breaks(Broken::SlotBeforeLease);
+        let there = (store.lease, store.content, now);
+        if let Some((lease, content, clock)) = read.reads.next(there, slot_first) {
             self.check = Check::Done {
                 accepted: clock < lease,
                 content,

@@ -2,7 +2,7 @@
 //! variants proves nothing. The machines are the shipped ones; the world around them breaks the rule.
 
 /// A broken rule, or a broken assumption.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, clap::ValueEnum)]
 pub enum Broken {
     /// Changes are answered without waiting for anybody.
     NoWait,
@@ -42,29 +42,4 @@ pub enum Broken {
     CutForgets,
     /// An expelled replica is forgotten at once.
     ExpelledForgotten,
-}
-
-impl Broken {
-    /// Every one.
-    pub const ALL: [Self; 19] = [
-        Self::NoWait,
-        Self::TermNotBelowWait,
-        Self::FreezeBeyondMargin,
-        Self::LeaseFromReceipt,
-        Self::LeaseFromLatestSending,
-        Self::SlotBeforeLease,
-        Self::CachedClock,
-        Self::VouchBeforeApply,
-        Self::AcknowledgeBeforeApply,
-        Self::ReleaseBeforeStop,
-        Self::ThroughIgnored,
-        Self::GapIgnored,
-        Self::UnreadableSkipped,
-        Self::ResetInPlace,
-        Self::LeaseSharedByReplicas,
-        Self::SnapshotGap,
-        Self::RestartWithoutQuiet,
-        Self::CutForgets,
-        Self::ExpelledForgotten,
-    ];
 }

@@ -36,7 +36,7 @@ impl World {
                 GrantorEffect::Expel { id } => {
                     self.node.fed.remove(&id);
                     self.send(id, Message::Expelled);
-                    if scope.broken == Some(Broken::ExpelledForgotten) {
+                    if scope.breaks(Broken::ExpelledForgotten) {
                         self.grantor(scope, GrantorEvent::Released { id });
                     }
                 }
@@ -67,7 +67,7 @@ impl World {
         self.node.committed += u64::from(committed);
         self.node.incarnation += 1;
         self.node.fed.clear();
-        let predecessor = self.node.granted && scope.broken != Some(Broken::RestartWithoutQuiet);
+        let predecessor = self.node.granted && !scope.breaks(Broken::RestartWithoutQuiet);
         let applied = self.node.committed;
         let now = BootInstant(self.real);
         self.node.grantor = Grantor::new(scope.terms(), applied, predecessor, now);
@@ -91,17 +91,11 @@ impl World {
         holder.attached += 1;
         let store = match scope.broken {
             Some(Broken::ResetInPlace) if !holder.stores.is_empty() => {
-                holder.stores[0] = Store {
-                    content: 0,
-                    lease: 0,
-                };
+                holder.stores[0] = Store::default();
                 0
             }
             _ => {
-                holder.stores.push(Store {
-                    content: 0,
-                    lease: 0,
-                });
+                holder.stores.push(Store::default());
                 holder.stores.len() - 1
             }
         };
@@ -133,7 +127,7 @@ impl World {
         let mut letter = None;
         match task {
             Task::Apply(number) => {
-                if scope.broken != Some(Broken::UnreadableSkipped) {
+                if !scope.breaks(Broken::UnreadableSkipped) {
                     holder.stores[store].content |= 1 << (number - 1);
                 }
             }

@@ -1,27 +1,24 @@
 //! What must always hold, and what must be seen at least once lest it hold of nothing.
 
-use super::Scope;
 use super::world::{Check, World, contains};
 
-/// The promise's name.
-pub const PROMISE: &str = "an accepting check read every change answered before it was sent";
+pub(super) type Seen = crate::Seen<World>;
 
-/// Judges one state.
-pub(super) fn kept(_: &Scope, world: &World) -> bool {
-    match world.check {
+/// What must hold in every state, by name.
+pub(super) const PROMISES: &[(&str, Seen)] = &[(
+    "an accepting check read every change answered before it was sent",
+    |_, world| match world.check {
         Check::Done {
             accepted: true,
             content,
             answered,
         } => contains(content, answered),
         _ => true,
-    }
-}
-
-type Seen = fn(&Scope, &World) -> bool;
+    },
+)];
 
 /// Situations by name, all of which the small scopes together reach.
-pub const REACHED: [(&str, Seen); 6] = [
+pub(super) const REACHED: &[(&str, Seen)] = &[
     (
         "accepted after an answer",
         |_, world| matches!(world.check, Check::Done { accepted: true, answered, .. } if answered > 0),

@@ -1,57 +1,62 @@
 //! How large a world is explored. Time is in ticks: a term of two, a pause of one, hence a wait of three.
 
 use super::Broken;
+use super::promises::REACHED;
+use super::world::World;
+use crate::{Explored, Limits, Protocol};
 use tokenward_core::sublease::Terms;
 
 /// The bounds of a world.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Scope {
     /// Its name in reports.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// Attached replicas' processes.
-    pub holders: usize,
+    pub(super) holders: usize,
     /// Changes made.
-    pub changes: u64,
+    pub(super) changes: u64,
     /// Ticks of real time.
-    pub ticks: u64,
+    pub(super) ticks: u64,
     /// Renewals of one attachment.
-    pub rounds: u64,
+    pub(super) rounds: u64,
     /// Attachments of one replica's process, one after the other.
-    pub sessions: usize,
+    pub(super) sessions: usize,
     /// Streams the node sees cut.
-    pub cuts: u8,
+    pub(super) cuts: u8,
     /// Ticks a replica's machine may stand still without its clock noticing.
-    pub freeze: u64,
+    pub(super) freeze: u64,
     /// Times the node dies and starts again.
-    pub node_crashes: u8,
+    pub(super) node_crashes: u8,
     /// Times a replica's process dies and starts again.
-    pub holder_crashes: u8,
+    pub(super) holder_crashes: u8,
     /// Times a replica meets a change it can't read, or leaves in good order.
-    pub leaves: u8,
+    pub(super) leaves: u8,
     /// The rule that is broken, if one is.
-    pub broken: Option<Broken>,
+    pub(super) broken: Option<Broken>,
 }
 
 /// Nothing happens in it.
-const STILL: Scope = Scope {
-    name: "still",
-    holders: 1,
-    changes: 1,
-    ticks: 4,
-    rounds: 1,
-    sessions: 1,
-    cuts: 0,
-    freeze: 1,
-    node_crashes: 0,
-    holder_crashes: 0,
-    leaves: 0,
-    broken: None,
-};
+fn still() -> Scope {
+    Scope {
+        name: "still",
+        holders: 1,
+        changes: 1,
+        ticks: 4,
+        rounds: 1,
+        sessions: 1,
+        freeze: 1,
+        ..Scope::default()
+    }
+}
 
 impl Scope {
+    /// Whether this rule is broken.
+    pub(super) fn breaks(&self, rule: Broken) -> bool {
+        self.broken == Some(rule)
+    }
+
     /// The protocol's own durations here.
-    #[must_use]
-    pub fn terms(&self) -> Terms {
+    pub(super) fn terms(&self) -> Terms {
         let terms = Terms {
             term: 2,
             pause: 1,
@@ -63,81 +68,93 @@ impl Scope {
             _ => terms,
         }
     }
+}
 
-    /// What every test run explores whole.
-    #[must_use]
-    pub fn small() -> Vec<Self> {
+impl Protocol for Scope {
+    type Broken = Broken;
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn situations() -> Vec<&'static str> {
+        REACHED.iter().map(|(name, _)| *name).collect()
+    }
+
+    fn explore(self, limits: Limits) -> Explored {
+        crate::explore::<World>(self, limits)
+    }
+
+    fn small() -> Vec<Self> {
         vec![
             Self {
                 name: "two changes",
                 changes: 2,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "two renewals",
                 rounds: 2,
                 freeze: 0,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "a new attachment",
                 sessions: 2,
                 cuts: 1,
                 freeze: 0,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "the node dies",
                 sessions: 2,
                 node_crashes: 1,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "a replica's process dies",
                 sessions: 2,
                 holder_crashes: 1,
                 freeze: 0,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "a replica leaves",
                 sessions: 2,
                 leaves: 1,
                 freeze: 0,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "two replicas",
                 holders: 2,
                 ticks: 3,
                 freeze: 0,
-                ..STILL
+                ..still()
             },
         ]
     }
 
-    /// What is explored on demand, besides.
-    #[must_use]
-    pub fn large() -> Vec<Self> {
+    fn large() -> Vec<Self> {
         vec![
             Self {
                 name: "two changes, two renewals",
                 changes: 2,
                 rounds: 2,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "three changes",
                 changes: 3,
                 ticks: 5,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "a new attachment, two changes, a pause",
                 changes: 2,
                 sessions: 2,
                 cuts: 1,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "everything dies",
@@ -146,23 +163,21 @@ impl Scope {
                 node_crashes: 1,
                 holder_crashes: 1,
                 leaves: 1,
-                ..STILL
+                ..still()
             },
             Self {
                 name: "two replicas, a pause",
                 holders: 2,
-                ..STILL
+                ..still()
             },
         ]
     }
 
-    /// The scope in which a broken rule shows.
-    #[must_use]
-    pub fn breaking(broken: Broken) -> Self {
+    fn breaking(broken: Broken) -> Self {
         let scope = Self {
             name: "broken",
             broken: Some(broken),
-            ..STILL
+            ..still()
         };
         match broken {
             Broken::FreezeBeyondMargin => Self { freeze: 2, ..scope },

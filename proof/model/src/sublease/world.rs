@@ -1,43 +1,36 @@
 //! The state of a small world: a node, replicas, the letters between them, one check.
 
 use super::Scope;
+use crate::Reads;
 use std::collections::{BTreeSet, VecDeque};
 use tokenward_core::sublease::{AttachmentId, Grantor, HolderEffect, SubHolder};
 use tokenward_core::time::BootInstant;
 
 /// One attachment among all there ever were.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Key {
+pub(super) struct Key {
     /// The node's incarnation.
-    pub incarnation: u8,
+    pub(super) incarnation: u8,
     /// The replica's process.
-    pub holder: usize,
+    pub(super) holder: usize,
     /// The grantor's name for it.
-    pub id: AttachmentId,
+    pub(super) id: AttachmentId,
 }
 
 /// A letter. The network forgets none: each may arrive now, later, never, or many times.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Envelope {
-    /// Between whom.
-    pub key: Key,
-    /// What it says.
-    pub message: Message,
+pub(super) struct Envelope {
+    pub(super) key: Key,
+    pub(super) message: Message,
 }
 
 /// What letters say.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Message {
+pub(super) enum Message {
     /// To the node: a renewal.
-    Renew {
-        /// Its count.
-        round: u64,
-    },
+    Renew { round: u64 },
     /// To the node: applied up to here.
-    Acknowledge {
-        /// The last change.
-        number: u64,
-    },
+    Acknowledge { number: u64 },
     /// To the node: the lease is ended.
     Release,
     /// To the replica: everything up to a change.
@@ -48,17 +41,13 @@ pub enum Message {
         number: u64,
     },
     /// To the replica: a change.
-    Change {
-        /// Its number.
-        number: u64,
-    },
+    Change { number: u64 },
     /// To the replica: a grant.
     Grant {
         /// The renewal it answers.
         round: u64,
         /// The changes it names.
         through: u64,
-        /// Ticks.
         term: u64,
     },
     /// To the replica: it is expelled.
@@ -66,16 +55,15 @@ pub enum Message {
 }
 
 /// One replica's memory, and the lease that goes with it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Store {
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Store {
     /// The changes applied, a bit each.
-    pub content: u8,
+    pub(super) content: u8,
     /// The end of its lease on its machine's clock; 0 is none.
-    pub lease: u64,
+    pub(super) lease: u64,
 }
 
 /// Whether `content` holds every change up to `number`.
-#[must_use]
 pub(super) fn contains(content: u8, number: u64) -> bool {
     let all = (1_u8 << number) - 1;
     content & all == all
@@ -83,7 +71,7 @@ pub(super) fn contains(content: u8, number: u64) -> bool {
 
 /// Something a replica's process is about to do.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Task {
+pub(super) enum Task {
     /// As the sub-holder said.
     Effect(HolderEffect),
     /// Apply this change.
@@ -96,87 +84,74 @@ pub enum Task {
 
 /// One attachment as its replica sees it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Session {
-    /// The key concerned.
-    pub key: Key,
-    /// Its machine.
-    pub sub: SubHolder,
-    /// Its replica.
-    pub store: usize,
-    /// Renewals sent.
-    pub rounds: u64,
+pub(super) struct Session {
+    pub(super) key: Key,
+    pub(super) sub: SubHolder,
+    pub(super) store: usize,
+    pub(super) rounds: u64,
     /// When the last one was.
-    pub last_sent: u64,
+    pub(super) last_sent: u64,
 }
 
 /// A replica's process.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Holder {
+pub(super) struct Holder {
     /// Ticks its clock has missed.
-    pub behind: u64,
+    pub(super) behind: u64,
     /// Attachments so far.
-    pub attached: usize,
+    pub(super) attached: usize,
     /// Deaths so far.
-    pub crashes: u8,
+    pub(super) crashes: u8,
     /// Departures so far.
-    pub left: u8,
+    pub(super) left: u8,
     /// The attachment under way.
-    pub session: Option<Session>,
+    pub(super) session: Option<Session>,
     /// Every replica it has had.
-    pub stores: Vec<Store>,
+    pub(super) stores: Vec<Store>,
     /// The one that checks see.
-    pub shown: Option<usize>,
+    pub(super) shown: Option<usize>,
     /// What it is about to do.
-    pub tasks: VecDeque<Task>,
+    pub(super) tasks: VecDeque<Task>,
 }
 
 impl Holder {
     /// What its clock says.
-    #[must_use]
-    pub fn clock(&self, real: u64) -> u64 {
+    pub(super) fn clock(&self, real: u64) -> u64 {
         real - self.behind
     }
 }
 
-/// The node.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Node {
-    /// Its grantor.
-    pub grantor: Grantor,
+pub(super) struct Node {
+    pub(super) grantor: Grantor,
     /// Starts so far.
-    pub incarnation: u8,
+    pub(super) incarnation: u8,
     /// The last durable change.
-    pub committed: u64,
+    pub(super) committed: u64,
     /// The last change answered, by whichever incarnation.
-    pub answered: u64,
+    pub(super) answered: u64,
     /// Durable: sub-leases may have been granted.
-    pub granted: bool,
+    pub(super) granted: bool,
     /// Whom changes are fed to.
-    pub fed: BTreeSet<AttachmentId>,
+    pub(super) fed: BTreeSet<AttachmentId>,
     /// Streams it saw cut.
-    pub cuts: u8,
+    pub(super) cuts: u8,
 }
 
 /// A check's reads so far.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Read {
-    /// By whose process.
-    pub holder: usize,
+pub(super) struct Read {
+    pub(super) holder: usize,
     /// The replica it is pinned to.
-    pub store: usize,
+    pub(super) store: usize,
     /// The last change answered before it was sent.
-    pub answered: u64,
-    /// The lease's end, once read.
-    pub lease: Option<u64>,
-    /// The slot, once read.
-    pub content: Option<u8>,
-    /// The clock, once read.
-    pub clock: Option<u64>,
+    pub(super) answered: u64,
+    pub(super) reads: Reads,
 }
 
 /// The one check.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Check {
+pub(super) enum Check {
     /// Not sent yet.
     Idle,
     /// Under way.
@@ -194,17 +169,14 @@ pub enum Check {
 
 /// Everything.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct World {
-    /// Real time.
-    pub real: u64,
-    /// The node.
-    pub node: Node,
+pub(super) struct World {
+    pub(super) real: u64,
+    pub(super) node: Node,
     /// The replicas' processes.
-    pub holders: Vec<Holder>,
+    pub(super) holders: Vec<Holder>,
     /// Letters under way.
-    pub net: BTreeSet<Envelope>,
-    /// The check.
-    pub check: Check,
+    pub(super) net: BTreeSet<Envelope>,
+    pub(super) check: Check,
 }
 
 impl World {
