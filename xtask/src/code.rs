@@ -29,8 +29,24 @@ pub(crate) struct Token {
 }
 
 impl Token {
+    /// The word that it is.
+    pub(crate) fn word(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Word(word) => Some(word),
+            _ => None,
+        }
+    }
+
+    /// The literal that it is, as written.
+    pub(crate) fn literal(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Literal(text) => Some(text),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_word(&self, word: &str) -> bool {
-        matches!(&self.kind, Kind::Word(found) if found == word)
+        self.word() == Some(word)
     }
 
     fn is_mark(&self, mark: char) -> bool {
@@ -76,13 +92,8 @@ impl Code {
 
     /// String literals of the code itself, not of comments and attributes.
     pub(crate) fn literals(&self) -> impl Iterator<Item = (&str, &Token)> {
-        self.tokens
-            .iter()
-            .filter(|token| !token.in_attribute)
-            .filter_map(|token| match &token.kind {
-                Kind::Literal(text) => Some((text.as_str(), token)),
-                _ => None,
-            })
+        let code = self.tokens.iter().filter(|token| !token.in_attribute);
+        code.filter_map(|token| Some((token.literal()?, token)))
     }
 
     /// Every path of the code, one-part paths included.
@@ -101,17 +112,14 @@ impl Code {
                     } else {
                         current = format!("{}{word}", prefixes.last().map_or("", String::as_str));
                     }
-                    let goes_on = tokens.get(index + 1).is_some_and(|next| next.is_mark(':'))
-                        && tokens.get(index + 2).is_some_and(|next| next.is_mark(':'));
-                    let group = goes_on
-                        && tokens
-                            .get(index + 3)
-                            .is_some_and(|next| next.kind == Kind::Open('{'));
-                    let part = goes_on
-                        && tokens
-                            .get(index + 3)
-                            .is_some_and(|next| matches!(next.kind, Kind::Word(_)));
-                    if !group && !part {
+                    let next = tokens.get(index + 1..).unwrap_or_default();
+                    let goes_on = match next {
+                        [first, second, then, ..] if first.is_mark(':') && second.is_mark(':') => {
+                            then.kind == Kind::Open('{') || then.word().is_some()
+                        }
+                        _ => false,
+                    };
+                    if !goes_on {
                         routes.push(Route {
                             text: current.clone(),
                             line: token.line,
@@ -121,12 +129,8 @@ impl Code {
                     }
                 }
                 Kind::Open('{') if joined => {
-                    prefixes.push(if current.is_empty() {
-                        String::new()
-                    } else {
-                        format!("{current}::")
-                    });
-                    current.clear();
+                    let separator = if current.is_empty() { "" } else { "::" };
+                    prefixes.push(std::mem::take(&mut current) + separator);
                 }
                 Kind::Open(_) => prefixes.push(String::new()),
                 Kind::Close(_) if prefixes.len() > 1 => {
@@ -230,9 +234,7 @@ fn mark_tests(tokens: &mut [Token], whole_file: bool) {
         let inside = &tokens[open + 1..close];
         let says_test = inside.iter().any(|token| token.is_word("test"));
         let negated = inside.iter().any(|token| token.is_word("not"));
-        let about_code = inside
-            .iter()
-            .all(|token| !matches!(token.kind, Kind::Literal(_)));
+        let about_code = inside.iter().all(|token| token.literal().is_none());
         if !says_test || negated || !about_code {
             continue;
         }

@@ -3,7 +3,9 @@
 //! The documents keep their paths, so that a link that works in the repository works on the site. Links to what is no
 //! document (code, folders without a README) become plain text. mdBook renders; `xtask/setup.sh docs` installs it.
 
+use crate::json::{fields, list, text};
 use crate::tree::{self, File, Tree};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -40,57 +42,52 @@ const PARTS: [(&str, &[&str]); 4] = [
 const API: &str = "docs/api.md";
 
 /// Builds the site into `docs` of the target folder.
-pub(crate) fn run() -> Result<String, String> {
+pub(crate) fn run() -> Result<String> {
     let tree = Tree::read()?;
     let root = tree::root();
     let target = root.join("target/docs");
     let source = target.join("src");
-    let io = |error: std::io::Error| error.to_string();
     if source.exists() {
-        std::fs::remove_dir_all(&source).map_err(io)?;
+        std::fs::remove_dir_all(&source)?;
     }
     let mut site = Site::default();
     for file in tree.files.iter().filter(|file| is_document(file)) {
         site.pages.insert(file.path.clone());
     }
     for file in &tree.files {
-        let put = |bytes: &[u8]| -> Result<(), String> {
+        let put = |bytes: &[u8]| -> Result<()> {
             let place = source.join(&file.path);
             let folder = place.parent().unwrap_or(&source);
-            std::fs::create_dir_all(folder).map_err(io)?;
-            std::fs::write(place, bytes).map_err(io)
+            std::fs::create_dir_all(folder)?;
+            Ok(std::fs::write(place, bytes)?)
         };
         if is_document(file) {
             put(site.text(file).as_bytes())?;
         } else if matches!(file.extension(), "png" | "svg") {
-            put(&std::fs::read(root.join(&file.path)).map_err(io)?)?;
+            put(&std::fs::read(root.join(&file.path))?)?;
         }
     }
-    let described = std::fs::read_to_string(root.join("docs/openapi.json")).map_err(io)?;
-    let described: Value = serde_json::from_str(&described).map_err(|error| error.to_string())?;
-    std::fs::write(source.join(API), api_page(&described)).map_err(io)?;
-    std::fs::write(source.join("SUMMARY.md"), summary(&tree)).map_err(io)?;
+    let described = std::fs::read_to_string(root.join("docs/openapi.json"))?;
+    let described: Value = serde_json::from_str(&described)?;
+    std::fs::write(source.join(API), api_page(&described))?;
+    std::fs::write(source.join("SUMMARY.md"), summary(&tree))?;
     std::fs::write(
         target.join("book.toml"),
         "[book]\ntitle = \"Tokenward\"\nlanguage = \"en\"\n\n[output.html.search]\nenable = true\n",
-    )
-    .map_err(io)?;
+    )?;
     let program = root.join(".cache/mdbook/bin/mdbook");
     let status = Command::new(&program).arg("build").arg(&target).status();
-    let status = status.map_err(|error| format!("{}: {error}", program.display()))?;
-    if !status.success() {
-        return Err(format!("mdbook ended with {status}"));
-    }
+    let status = status.with_context(|| format!("{}", program.display()))?;
+    ensure!(status.success(), "mdbook ended with {status}");
     let built = target.join("book");
     let broken = broken_links(&built, &built)?;
-    if !broken.is_empty() {
-        return Err(format!("links that lead nowhere:\n{}", broken.join("\n")));
-    }
-    Ok(format!(
-        "{} pages in {}/index.html",
-        site.pages.len() + 1,
-        built.display()
-    ))
+    ensure!(
+        broken.is_empty(),
+        "links that lead nowhere:\n{}",
+        broken.join("\n")
+    );
+    let (pages, place) = (site.pages.len() + 1, built.display());
+    Ok(format!("{pages} pages in {place}/index.html"))
 }
 
 fn is_document(file: &File) -> bool {
@@ -153,16 +150,7 @@ impl Site {
             return Some(target.to_owned());
         }
         let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
-        let mut parts: Vec<&str> = from.path.split('/').collect();
-        parts.pop();
-        for part in path.split('/') {
-            match part {
-                "" | "." => {}
-                ".." => drop(parts.pop()?),
-                part => parts.push(part),
-            }
-        }
-        let place = parts.join("/");
+        let place = tree::join(&from.path, path)?;
         // The page of a README is its folder's index.
         let index = |path: &str, anchor: &str| {
             let folder = path.strip_suffix("README.md").unwrap_or(path);
@@ -211,61 +199,44 @@ fn summary(tree: &Tree) -> String {
 
 /// The admin API and the public API, from the OpenAPI document.
 fn api_page(api: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut out = format!(
-        "# API reference\n\n{}\n\n## Operations\n\n",
-        text(&api["info"]["description"])
-    );
-    for (path, methods) in api["paths"].as_object().into_iter().flatten() {
-        for (method, operation) in methods.as_object().into_iter().flatten() {
-            if !operation["responses"].is_object() {
-                continue;
-            }
+    let about = text(&api["info"], "description");
+    let mut out = format!("# API reference\n\n{about}\n\n## Operations\n\n");
+    for (path, methods) in fields(&api["paths"]) {
+        let operations = fields(methods).filter(|(_, of)| of["responses"].is_object());
+        for (method, operation) in operations {
             let _ = write!(out, "### `{} {path}`\n\n", method.to_uppercase());
-            for part in ["summary", "description"] {
-                if let Some(words) = operation[part].as_str() {
+            for words in ["summary", "description"].map(|part| text(operation, part)) {
+                if !words.is_empty() {
                     let _ = write!(out, "{words}\n\n");
                 }
             }
-            let parameters = operation["parameters"].as_array().into_iter().flatten();
-            let rows: Vec<String> = parameters
-                .map(|one| follow(api, one))
+            let parameters = list(operation, "parameters")
+                .iter()
+                .map(|one| follow(api, one));
+            let rows: String = parameters
                 .map(|one| {
                     let required = if one["required"] == true {
                         " (required)"
                     } else {
                         ""
                     };
-                    let words = cell(&text(&one["description"]));
-                    format!(
-                        "| `{}` | {}{required} | {words} |",
-                        text(&one["name"]),
-                        text(&one["in"])
-                    )
+                    let (name, place) = (text(one, "name"), text(one, "in"));
+                    let words = cell(text(one, "description"));
+                    format!("| `{name}` | {place}{required} | {words} |\n")
                 })
                 .collect();
             if !rows.is_empty() {
-                let _ = write!(
-                    out,
-                    "| parameter | in | |\n|---|---|---|\n{}\n\n",
-                    rows.join("\n")
-                );
+                let _ = write!(out, "| parameter | in | |\n|---|---|---|\n{rows}\n");
             }
-            let body = &operation["requestBody"]["content"];
-            for content in body.as_object().into_iter().flatten() {
-                let _ = write!(
-                    out,
-                    "Body (`{}`): {}\n\n",
-                    content.0,
-                    kind(&content.1["schema"])
-                );
+            for (form, content) in fields(&operation["requestBody"]["content"]) {
+                let _ = write!(out, "Body (`{form}`): {}\n\n", kind(&content["schema"]));
             }
             out.push_str("| status | answer |\n|---|---|\n");
-            for (status, answer) in operation["responses"].as_object().into_iter().flatten() {
+            for (status, answer) in fields(&operation["responses"]) {
                 let answer = follow(api, answer);
-                let mut words = cell(&text(&answer["description"]));
-                for content in answer["content"].as_object().into_iter().flatten() {
-                    let _ = write!(words, " {}", kind(&content.1["schema"]));
+                let mut words = cell(text(answer, "description"));
+                for (_, content) in fields(&answer["content"]) {
+                    let _ = write!(words, " {}", kind(&content["schema"]));
                 }
                 let _ = writeln!(out, "| {status} | {words} |");
             }
@@ -273,31 +244,14 @@ fn api_page(api: &Value) -> String {
         }
     }
     out.push_str("## Schemas\n\n");
-    for (name, schema) in api["components"]["schemas"]
-        .as_object()
-        .into_iter()
-        .flatten()
-    {
-        let _ = write!(out, "### {name}\n\n{}\n\n", text(&schema["description"]));
-        let required: Vec<&str> = schema["required"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
+    for (name, schema) in fields(&api["components"]["schemas"]) {
+        let _ = write!(out, "### {name}\n\n{}\n\n", text(schema, "description"));
         let mut rows = String::new();
-        for (field, of) in schema["properties"].as_object().into_iter().flatten() {
-            let always = if required.contains(&field.as_str()) {
-                ""
-            } else {
-                " (optional)"
-            };
-            let _ = writeln!(
-                rows,
-                "| `{field}`{always} | {} | {} |",
-                kind(of),
-                cell(&text(&of["description"]))
-            );
+        for (field, of) in fields(&schema["properties"]) {
+            let required = list(schema, "required").iter().any(|one| *one == **field);
+            let always = if required { "" } else { " (optional)" };
+            let (kind, words) = (kind(of), cell(text(of, "description")));
+            let _ = writeln!(rows, "| `{field}`{always} | {kind} | {words} |");
         }
         if !rows.is_empty() {
             let _ = write!(out, "| field | type | |\n|---|---|---|\n{rows}\n");
@@ -308,18 +262,13 @@ fn api_page(api: &Value) -> String {
 
 /// What a reference names.
 fn follow<'a>(api: &'a Value, value: &'a Value) -> &'a Value {
-    let named = value["$ref"]
-        .as_str()
-        .and_then(|name| name.strip_prefix('#'));
+    let named = text(value, "$ref").strip_prefix('#');
     named.and_then(|name| api.pointer(name)).unwrap_or(value)
 }
 
 /// A schema in a few words, with a link where it has a name.
 fn kind(schema: &Value) -> String {
-    if let Some(name) = schema["$ref"]
-        .as_str()
-        .and_then(|name| name.rsplit('/').next())
-    {
+    if let Some((_, name)) = text(schema, "$ref").rsplit_once('/') {
         return format!("[{name}](#{})", name.to_lowercase());
     }
     for several in ["oneOf", "anyOf", "allOf"] {
@@ -332,20 +281,15 @@ fn kind(schema: &Value) -> String {
     if schema["items"].is_object() {
         return format!("list of {}", kind(&schema["items"]));
     }
-    if let Some(words) = schema["enum"].as_array() {
-        let words: Vec<String> = words
-            .iter()
-            .map(|word| format!("`{}`", word.to_string().trim_matches('"')))
-            .collect();
-        return words.join(", ");
+    let words = list(schema, "enum");
+    if !words.is_empty() {
+        let word = |word: &Value| format!("`{}`", word.to_string().trim_matches('"'));
+        return words.iter().map(word).collect::<Vec<_>>().join(", ");
     }
-    match &schema["type"] {
-        Value::String(name) => name.clone(),
-        Value::Array(names) => {
-            let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
-            names.join(" or ")
-        }
-        _ => String::new(),
+    let names = list(schema, "type").iter().filter_map(Value::as_str);
+    match names.collect::<Vec<_>>().join(" or ") {
+        one if one.is_empty() => text(schema, "type").to_owned(),
+        several => several,
     }
 }
 
@@ -355,10 +299,9 @@ fn cell(text: &str) -> String {
 }
 
 /// Links of the pages in a folder that lead to no file of the site.
-fn broken_links(folder: &Path, site: &Path) -> Result<Vec<String>, String> {
+fn broken_links(folder: &Path, site: &Path) -> Result<Vec<String>> {
     let mut broken = Vec::new();
-    let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
-    for entry in entries.flatten() {
+    for entry in std::fs::read_dir(folder)?.flatten() {
         let path = entry.path();
         if path.is_dir() {
             broken.extend(broken_links(&path, site)?);
@@ -366,24 +309,16 @@ fn broken_links(folder: &Path, site: &Path) -> Result<Vec<String>, String> {
         }
         // The print page repeats all others under another address.
         let name = path.file_name().unwrap_or_default();
-        if path.extension().is_none_or(|end| end != "html")
-            || name == "print.html"
-            || name == "404.html"
-        {
+        let is_page = path.extension().is_some_and(|end| end == "html");
+        if !is_page || name == "print.html" || name == "404.html" {
             continue;
         }
-        let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
-        for rest in text
-            .split("href=\"")
-            .skip(1)
-            .chain(text.split("src=\"").skip(1))
-        {
-            let target = rest.split('"').next().unwrap_or_default();
-            let target = target.split(['#', '?']).next().unwrap_or_default();
-            if target.is_empty() || target.contains(':') {
-                continue;
-            }
-            if !folder.join(target).exists() {
+        let text = std::fs::read_to_string(&path)?;
+        let links = text.split("href=\"").skip(1);
+        for rest in links.chain(text.split("src=\"").skip(1)) {
+            let target = rest.split(['"', '#', '?']).next().unwrap_or_default();
+            let leads = target.is_empty() || target.contains(':') || folder.join(target).exists();
+            if !leads {
                 let page = path.strip_prefix(site).unwrap_or(&path).display();
                 broken.push(format!("{page}: {target}"));
             }

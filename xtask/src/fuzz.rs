@@ -4,6 +4,7 @@
 //! would need a nightly toolchain look for memory errors, and this code forbids `unsafe`. A canary target with
 //! a planted crash runs first: if the fuzzer cannot find that, its silence about the others means nothing.
 
+use anyhow::{Context as _, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -47,49 +48,31 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Every target for a share of these seconds.
-    pub(crate) fn smoke(seconds: u64) -> Self {
-        Self {
-            seconds,
-            target: None,
-        }
-    }
-
     /// Reads `[--seconds N] [TARGET]`.
-    pub(crate) fn parse(words: &[&str]) -> Result<Self, String> {
+    pub(crate) fn parse(words: &[&str]) -> Result<Self> {
         let (seconds, rest) = match words {
             ["--seconds", number, rest @ ..] => {
-                let seconds = number
-                    .parse()
-                    .map_err(|error| format!("--seconds {number:?}: {error}"))?;
-                (seconds, rest)
+                let seconds = number.parse();
+                (
+                    seconds.with_context(|| format!("--seconds {number:?}"))?,
+                    rest,
+                )
             }
             rest => (60, rest),
         };
-        match rest {
-            [] => Ok(Self {
-                seconds,
-                target: None,
-            }),
-            [target] => Ok(Self {
-                seconds,
-                target: Some((*target).to_owned()),
-            }),
-            _ => Err("fuzz takes at most one target".to_owned()),
-        }
+        ensure!(rest.len() <= 1, "fuzz takes at most one target");
+        let target = rest.first().map(|target| (*target).to_owned());
+        Ok(Self { seconds, target })
     }
 }
 
 /// Builds and runs; fails on the first crash, slow input or fat input, and says how to see it again.
-pub(crate) fn run(options: &Options) -> Result<String, String> {
+pub(crate) fn run(options: &Options) -> Result<String> {
     let root = tree::root();
     let targets = targets(&root)?;
     let chosen: Vec<&String> = match &options.target {
         Some(name) if !targets.contains(name) => {
-            return Err(format!(
-                "no fuzz target {name}; there are {}",
-                targets.join(", ")
-            ));
+            bail!("no fuzz target {name}; there are {}", targets.join(", "));
         }
         Some(name) => vec![name],
         None => targets.iter().filter(|name| *name != CANARY).collect(),
@@ -102,54 +85,48 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
         let text = String::from_utf8_lossy(&output.stderr);
         let artifacts = artifacts(&root, target)?;
         if !output.status.success() || !artifacts.is_empty() {
-            let program = programs.join(target);
-            let inputs: Vec<String> = artifacts
+            let inputs = artifacts
                 .iter()
-                .map(|path| format!("  {}", path.display()))
-                .collect();
-            return Err(format!(
-                "{}\n\nfuzz target {target} failed ({}). Its inputs:\n{}\nSee it again: {} INPUT\nMended? Move it to fuzz/seeds/{target}/.",
+                .map(|path| format!("  {}\n", path.display()));
+            bail!(
+                "{}\n\nfuzz target {target} failed ({}). Its inputs:\n{}See it again: {} INPUT\nMended? Move it to fuzz/seeds/{target}/.",
                 complaint(&text),
                 output.status,
-                inputs.join("\n"),
-                program.display()
-            ));
+                inputs.collect::<String>(),
+                programs.join(target).display()
+            );
         }
-        let executions = statistic(&text, "stat::number_of_executed_units:");
-        if executions.is_none_or(|number| number < 100) {
-            return Err(format!("{text}\nfuzz target {target} ran hardly anything"));
-        }
-        println!(
-            "fuzz {target}: {} inputs in {each} s, no crash",
-            executions.unwrap_or(0)
+        let executions = statistic(&text, "stat::number_of_executed_units:").unwrap_or(0);
+        ensure!(
+            executions >= 100,
+            "{text}\nfuzz target {target} ran hardly anything"
         );
+        println!("fuzz {target}: {executions} inputs in {each} s, no crash");
     }
     Ok(format!("fuzz: {} targets clean", chosen.len()))
 }
 
 /// The names of the targets: one file each.
-fn targets(root: &Path) -> Result<Vec<String>, String> {
-    let folder = root.join("fuzz/targets");
-    let entries =
-        std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| {
-            Some(
-                entry
-                    .ok()?
-                    .file_name()
-                    .to_str()?
-                    .strip_suffix(".rs")?
-                    .to_owned(),
-            )
-        })
+fn targets(root: &Path) -> Result<Vec<String>> {
+    let paths = entries(&root.join("fuzz/targets"))?;
+    let programs = paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"));
+    let mut names: Vec<String> = programs
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
         .collect();
     names.sort();
     Ok(names)
 }
 
+/// What a folder holds.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    Ok(entries.flatten().map(|entry| entry.path()).collect())
+}
+
 /// Builds every target and gives the folder the programs are in.
-pub(crate) fn build(root: &Path) -> Result<PathBuf, String> {
+pub(crate) fn build(root: &Path) -> Result<PathBuf> {
     follow_the_workspace(root)?;
     let host = host()?;
     let folder = root.join("target/fuzz");
@@ -166,60 +143,55 @@ pub(crate) fn build(root: &Path) -> Result<PathBuf, String> {
 
 /// Renews the fuzz crate's lock from the workspace's when a fuzzed crate has other dependencies than before: the
 /// fuzzed code must be the code that ships.
-fn follow_the_workspace(root: &Path) -> Result<(), String> {
+fn follow_the_workspace(root: &Path) -> Result<()> {
+    let words = [
+        "metadata",
+        "--format-version",
+        "1",
+        "--manifest-path",
+        MANIFEST,
+    ];
     let resolve = |options: &[&str]| {
-        let mut command = cargo(&[
-            "metadata",
-            "--format-version",
-            "1",
-            "--manifest-path",
-            MANIFEST,
-        ]);
-        command
-            .args(options)
-            .output()
-            .map_err(|error| format!("cargo metadata: {error}"))
+        let output = cargo(&words).args(options).output();
+        output.context("cargo metadata")
     };
     if resolve(&["--locked"])?.status.success() {
         return Ok(());
     }
     std::fs::copy(root.join("Cargo.lock"), root.join("fuzz/Cargo.lock"))
-        .map_err(|error| format!("fuzz/Cargo.lock: {error}"))?;
+        .context("fuzz/Cargo.lock")?;
     let renewed = resolve(&[])?;
-    if !renewed.status.success() {
-        return Err(String::from_utf8_lossy(&renewed.stderr).into_owned());
-    }
+    let errors = String::from_utf8_lossy(&renewed.stderr);
+    ensure!(renewed.status.success(), "{errors}");
     println!("fuzz/Cargo.lock was behind Cargo.lock and is renewed: commit it");
     Ok(())
 }
 
-fn host() -> Result<String, String> {
+fn host() -> Result<String> {
     let output = Command::new("rustc")
         .arg("-vV")
         .output()
-        .map_err(|error| format!("rustc -vV: {error}"))?;
+        .context("rustc -vV")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned)
-        .ok_or_else(|| "rustc -vV names no host".to_owned())
+    Ok(host.context("rustc -vV names no host")?.to_owned())
 }
 
 /// Runs the canary until it crashes.
-fn find_canary(root: &Path, programs: &Path) -> Result<(), String> {
+fn find_canary(root: &Path, programs: &Path) -> Result<()> {
     let output = fuzz(root, programs, CANARY, CANARY_SECONDS)?;
     let found = artifacts(root, CANARY)?;
-    if output.status.success() || found.is_empty() {
-        return Err(
-            "the fuzzer did not find the canary's planted crash: its silence proves nothing"
-                .to_owned(),
-        );
-    }
+    let crashed = !output.status.success() && !found.is_empty();
+    ensure!(
+        crashed,
+        "the fuzzer did not find the canary's planted crash: its silence proves nothing"
+    );
     println!("fuzz {CANARY}: planted crash found");
     Ok(())
 }
 
 /// One target for some seconds. The corpus it grows stays under `target/` and is used again.
-fn fuzz(root: &Path, programs: &Path, target: &str, seconds: u64) -> Result<Output, String> {
+fn fuzz(root: &Path, programs: &Path, target: &str, seconds: u64) -> Result<Output> {
     let corpus = fresh_folder(
         root.join("target/fuzz/corpus").join(target),
         target == CANARY,
@@ -240,27 +212,22 @@ fn fuzz(root: &Path, programs: &Path, target: &str, seconds: u64) -> Result<Outp
         .arg("-print_final_stats=1");
     command
         .output()
-        .map_err(|error| format!("fuzz target {target} could not be started: {error}"))
+        .with_context(|| format!("fuzz target {target} could not be started"))
 }
 
-fn fresh_folder(path: PathBuf, emptied: bool) -> Result<PathBuf, String> {
+fn fresh_folder(path: PathBuf, emptied: bool) -> Result<PathBuf> {
     let attempt = || {
         if emptied && path.exists() {
             std::fs::remove_dir_all(&path)?;
         }
         std::fs::create_dir_all(&path)
     };
-    attempt().map_err(|error| format!("{}: {error}", path.display()))?;
+    attempt().with_context(|| format!("{}", path.display()))?;
     Ok(path)
 }
 
-fn artifacts(root: &Path, target: &str) -> Result<Vec<PathBuf>, String> {
-    let folder = root.join("target/fuzz/artifacts").join(target);
-    let entries =
-        std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    Ok(entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect())
+fn artifacts(root: &Path, target: &str) -> Result<Vec<PathBuf>> {
+    entries(&root.join("target/fuzz/artifacts").join(target))
 }
 
 /// The lines that say what went wrong: the panic's, or libFuzzer's own.
@@ -270,19 +237,12 @@ fn complaint(text: &str) -> String {
         .iter()
         .position(|line| line.contains("panicked at") || line.contains("ERROR: libFuzzer"));
     let start = start.unwrap_or(lines.len().saturating_sub(20));
-    lines[start..]
-        .iter()
-        .take(20)
-        .copied()
-        .collect::<Vec<_>>()
-        .join("\n")
+    let end = lines.len().min(start + 20);
+    lines[start..end].join("\n")
 }
 
 /// A figure of libFuzzer's closing statistics.
 fn statistic(text: &str, name: &str) -> Option<u64> {
-    text.lines()
-        .find_map(|line| line.strip_prefix(name))?
-        .trim()
-        .parse()
-        .ok()
+    let figure = text.lines().find_map(|line| line.strip_prefix(name));
+    figure?.trim().parse().ok()
 }

@@ -7,12 +7,14 @@ mod code;
 mod docs;
 mod faults;
 mod fuzz;
+mod json;
 mod sbom;
 mod steps;
 mod suites;
 mod tidy;
 mod tree;
 
+use anyhow::anyhow;
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -30,7 +32,7 @@ Usage: cargo run -p xtask -- VERB
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let outcome = match words.as_slice() {
+    let outcome: anyhow::Result<String> = match words.as_slice() {
         ["tidy"] => tidy::run(),
         ["check"] => steps::check(),
         ["test"] => steps::test(),
@@ -45,7 +47,7 @@ fn main() -> ExitCode {
             println!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        [verb, ..] => Err(format!("no verb {verb:?} with these arguments\n\n{HELP}")),
+        [verb, ..] => Err(anyhow!("no verb {verb:?} with these arguments\n\n{HELP}")),
     };
     match outcome {
         Ok(summary) => {
@@ -53,7 +55,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(reason) => {
-            eprintln!("{reason}");
+            eprintln!("{reason:#}");
             ExitCode::FAILURE
         }
     }

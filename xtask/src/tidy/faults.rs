@@ -3,7 +3,7 @@
 //! Whether a fault is noticed is for `make faults` to say; here nothing is built or run.
 
 use super::Finding;
-use crate::code::{Code, Kind};
+use crate::code::Code;
 use crate::faults::table::{self, Fault};
 use crate::tree::{File, Tree};
 
@@ -46,7 +46,7 @@ pub(super) fn faults_table(tree: &Tree) -> Vec<Finding> {
     };
     let faults = match table::parse(&file.text) {
         Ok(faults) => faults,
-        Err(reason) => return vec![Finding::new(table::PATH, 0, reason)],
+        Err(reason) => return vec![Finding::new(table::PATH, 0, format!("{reason:#}"))],
     };
     let mut findings = Vec::new();
     for fault in &faults {
@@ -76,7 +76,7 @@ fn stale(tree: &Tree, fault: &Fault) -> Vec<String> {
     let mut messages = Vec::new();
     match tree.file(&fault.file).map(|file| fault.applied(&file.text)) {
         None => messages.push(format!("there is no {}", fault.file)),
-        Some(Err(reason)) => messages.push(reason),
+        Some(Err(reason)) => messages.push(reason.to_string()),
         Some(Ok(_)) => {}
     }
     for test in &fault.tests {
@@ -97,7 +97,7 @@ fn codes(tree: &Tree) -> Vec<(&File, usize, String)> {
         .filter(|file| HOMES.iter().any(|home| file.path.starts_with(home)))
     {
         for token in Code::of(file).tokens {
-            let Kind::Literal(text) = token.kind else {
+            let Some(text) = token.literal() else {
                 continue;
             };
             let code = text.trim_matches('"');

@@ -1,7 +1,8 @@
 //! Laws about documents: links lead somewhere, decisions carry their reasons.
 
 use super::Finding;
-use crate::tree::{File, Tree};
+use crate::tree::{self, File, Tree};
+use anyhow::{Context as _, Result, bail, ensure};
 
 const DECISIONS: &str = "docs/decisions/";
 
@@ -16,11 +17,7 @@ const HEADINGS: &[&str] = &[
 pub(super) fn decision_records(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut numbers: Vec<&str> = Vec::new();
-    for file in tree
-        .files
-        .iter()
-        .filter(|file| file.path.starts_with(DECISIONS))
-    {
+    for file in tree.below(DECISIONS) {
         let name = file.name();
         let Some((number, title)) = record_name(name) else {
             findings.push(file.finding(0, "is not named NNNN-title-in-lower-case.md"));
@@ -91,47 +88,25 @@ fn links(file: &File) -> Vec<(usize, String)> {
     links
 }
 
-fn resolve(tree: &Tree, from: &File, target: &str) -> Result<(), String> {
+fn resolve(tree: &Tree, from: &File, target: &str) -> Result<()> {
     if target.contains("://") || target.starts_with("mailto:") {
         return Ok(());
     }
-    let (path, anchor) = target
-        .split_once('#')
-        .map_or((target, None), |(path, anchor)| (path, Some(anchor)));
+    let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
     let place = if path.is_empty() {
         from.path.clone()
     } else {
-        join(&from.path, path)?
+        ensure!(!path.starts_with('/'), "starts at the machine's root");
+        tree::join(&from.path, path).context("leaves the repository")?
     };
-    if !tree.holds(&place) {
-        return Err(format!("{place} does not exist"));
+    ensure!(tree.holds(&place), "{place} does not exist");
+    let document = tree.file(&place).filter(|file| file.extension() == "md");
+    if let Some(file) = document.filter(|_| !anchor.is_empty())
+        && !anchors(file).iter().any(|known| known == anchor)
+    {
+        bail!("{place} has no heading #{anchor}");
     }
-    let Some(anchor) = anchor else { return Ok(()) };
-    match tree.file(&place) {
-        Some(file) if file.extension() == "md" && !anchors(file).contains(&anchor.to_owned()) => {
-            Err(format!("{place} has no heading #{anchor}"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A relative path from a file's folder; it may not leave the repository.
-fn join(from: &str, path: &str) -> Result<String, String> {
-    let mut parts: Vec<&str> = from.split('/').collect();
-    parts.pop();
-    if path.starts_with('/') {
-        return Err("starts at the machine's root".to_owned());
-    }
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop().ok_or("leaves the repository")?;
-            }
-            name => parts.push(name),
-        }
-    }
-    Ok(parts.join("/"))
+    Ok(())
 }
 
 /// The anchors that a forge makes of a document's headings.

@@ -1,7 +1,7 @@
 //! Laws about the repository's own files: manifests, locks, and documents that repeat what code says.
 
 use super::Finding;
-use crate::code::{Code, Kind};
+use crate::code::{Code, Token};
 use crate::tree::{File, Tree};
 
 /// Crates with a lock and a target folder of their own, outside the workspace.
@@ -43,27 +43,19 @@ pub(super) fn published_patterns(tree: &Tree) -> Vec<Finding> {
         .file("SECURITY.md")
         .map_or("", |file| file.text.as_str());
     let mut findings = Vec::new();
-    for file in tree
-        .rust()
-        .filter(|file| file.path.starts_with("crates/core/src/"))
-    {
+    let core = tree.below("crates/core/src/");
+    for file in core.filter(|file| file.extension() == "rs") {
         let tokens = Code::of(file).tokens;
         for (index, token) in tokens.iter().enumerate() {
             let defined = index > 0 && tokens[index - 1].is_word("const");
-            let Kind::Word(name) = &token.kind else {
+            let Some(name) = token
+                .word()
+                .filter(|name| defined && name.ends_with("_PATTERN"))
+            else {
                 continue;
             };
-            if !defined || !name.ends_with("_PATTERN") {
-                continue;
-            }
-            let pattern = tokens[index..].iter().find_map(|token| match &token.kind {
-                Kind::Literal(text) => Some(
-                    text.trim_start_matches('r')
-                        .trim_matches('#')
-                        .trim_matches('"'),
-                ),
-                _ => None,
-            });
+            let pattern = tokens[index..].iter().find_map(Token::literal);
+            let pattern = pattern.map(|text| text.trim_matches(['r', '#']).trim_matches('"'));
             if !published.lines().any(|line| Some(line) == pattern) {
                 findings.push(
                     file.finding(token.line, format!("SECURITY.md publishes another {name}")),

@@ -213,10 +213,7 @@ fn derived_leak(tokens: &[Token], derive: usize) -> Option<String> {
     let item = tokens[end.min(tokens.len())..]
         .iter()
         .filter(|token| !token.in_attribute);
-    let mut words = item.filter_map(|token| match &token.kind {
-        Kind::Word(word) => Some(word.as_str()),
-        _ => None,
-    });
+    let mut words = item.filter_map(Token::word);
     words.find(|word| matches!(*word, "struct" | "enum"))?;
     let name = words.next().filter(|name| SECRETS.contains(name))?;
     Some(format!("{name} derives {leak}"))
@@ -227,10 +224,7 @@ fn implemented_leak(tokens: &[Token], start: usize) -> Option<String> {
     let header: Vec<&str> = tokens[start..]
         .iter()
         .take_while(|token| token.kind != Kind::Open('{'))
-        .filter_map(|token| match &token.kind {
-            Kind::Word(word) => Some(word.as_str()),
-            _ => None,
-        })
+        .filter_map(Token::word)
         .collect();
     let split = header.iter().position(|word| *word == "for")?;
     let (trait_words, type_words) = header.split_at(split);
