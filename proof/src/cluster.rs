@@ -15,7 +15,7 @@ use tokenward_testkit::{
 };
 
 use crate::coherence::{self, Plan};
-use crate::driver::{Attached, Nodes};
+use crate::driver::{Attached, Nodes, UNLIMITED, database_url};
 use crate::history::{Clock, Event, Outcome};
 
 /// By how much the way from a node to a replica is longer, in each direction: what is answered before a replica has it is seen.
@@ -177,24 +177,14 @@ impl World {
             .collect();
         let node = |number: usize| -> ServerBuilder {
             let [first, second] = &relays[number];
-            let url = format!(
-                "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/tokenward?target_session_attrs=read-write",
-                first.port(),
-                second.port()
-            );
-            let arguments = [
-                "--quota-per-day",
-                "1000000",
-                "--secret-calls-per-second",
-                "0",
-            ];
+            let url = database_url(&[first.port(), second.port()]);
             let builder = Server::builder()
                 .database(&url)
                 .public(address())
                 .internal(address())
                 .arg("--node-name")
                 .arg(&format!("node-{number}"));
-            builder.args(&arguments)
+            builder.args(&UNLIMITED)
         };
         let first = node(0).start();
         let api = first.api();
@@ -401,69 +391,77 @@ const ALL: usize = usize::MAX - 1;
 
 /// Looks all the time whether the nodes to which nothing is done are ready.
 struct Watch {
-    except: Arc<AtomicUsize>,
-    silent: Arc<AtomicU64>,
-    silent_replicas: Arc<AtomicU64>,
+    seen: Arc<Silence>,
     task: tokio::task::JoinHandle<()>,
+}
+
+/// Which node is left out of the watch, and how often others were found to be silent.
+struct Silence {
+    except: AtomicUsize,
+    nodes: AtomicU64,
+    replicas: AtomicU64,
 }
 
 impl Watch {
     fn start(apis: &[Api], nodes: &Arc<Nodes>) -> Watch {
-        let except = Arc::new(AtomicUsize::new(NONE));
-        let silent = Arc::new(AtomicU64::new(0));
-        let silent_replicas = Arc::new(AtomicU64::new(0));
-        let (apis, left_out, seen) = (apis.to_vec(), Arc::clone(&except), Arc::clone(&silent));
-        let (nodes, seen_replicas) = (Arc::clone(nodes), Arc::clone(&silent_replicas));
+        let seen = Arc::new(Silence {
+            except: AtomicUsize::new(NONE),
+            nodes: AtomicU64::new(0),
+            replicas: AtomicU64::new(0),
+        });
+        let (apis, nodes, found) = (apis.to_vec(), Arc::clone(nodes), Arc::clone(&seen));
         let task = tokio::spawn(async move {
+            let left_out = || found.except.load(Ordering::SeqCst);
             loop {
                 for (number, replica) in nodes.attached().iter().enumerate() {
-                    let before = left_out.load(Ordering::SeqCst);
-                    if before != ALL
-                        && !replica.is_vouching()
-                        && left_out.load(Ordering::SeqCst) != ALL
-                    {
+                    if left_out() != ALL && !replica.is_vouching() && left_out() != ALL {
                         eprintln!("replica {number} answers no checks");
-                        seen_replicas.fetch_add(1, Ordering::SeqCst);
+                        found.replicas.fetch_add(1, Ordering::SeqCst);
                     }
                 }
                 for (number, api) in apis.iter().enumerate() {
-                    let before = left_out.load(Ordering::SeqCst);
-                    if before == ALL || before == number || says_ready(api).await {
+                    let before = left_out();
+                    // One that is slow to answer says nothing.
+                    let asked = before != ALL && before != number;
+                    if !asked || readiness(api, Duration::from_secs(5)).await != Some(503) {
                         continue;
                     }
                     // Something may have begun to be done to it meanwhile.
-                    if left_out.load(Ordering::SeqCst) == before {
+                    if left_out() == before {
                         eprintln!("node {number} is silent, and nothing is done to it");
-                        seen.fetch_add(1, Ordering::SeqCst);
+                        found.nodes.fetch_add(1, Ordering::SeqCst);
                     }
                 }
                 pass(50).await;
             }
         });
-        Watch {
-            except,
-            silent,
-            silent_replicas,
-            task,
-        }
+        Watch { seen, task }
     }
 
     fn except(&self, number: usize) {
-        self.except.store(number, Ordering::SeqCst);
+        self.seen.except.store(number, Ordering::SeqCst);
     }
 
     fn end(self) -> (u64, u64) {
         self.task.abort();
         let count = |one: &AtomicU64| one.load(Ordering::SeqCst);
-        (count(&self.silent), count(&self.silent_replicas))
+        (count(&self.seen.nodes), count(&self.seen.replicas))
     }
 }
 
-/// Whether a node does not say that it is not ready; one that is slow to answer says nothing.
-async fn says_ready(api: &Api) -> bool {
+/// The status with which a node says whether it is ready; none when it does not answer in time.
+async fn readiness(api: &Api, limit: Duration) -> Option<u16> {
     let ready = api.internal(reqwest::Method::GET, "/health/ready");
-    let asked = tokio::time::timeout(Duration::from_secs(5), ready.send()).await;
-    !matches!(asked, Ok(Ok(answer)) if answer.status() == 503)
+    let asked = tokio::time::timeout(limit, ready.send()).await;
+    Some(asked.ok()?.ok()?.status().as_u16())
+}
+
+/// Looks until it is so, for as long as a node may take since `from` began.
+async fn until(from: Clock, missing: impl Fn() -> String, mut so: impl AsyncFnMut() -> bool) {
+    while !so().await {
+        assert!(from.passed() < BACK, "{}", missing());
+        pass(20).await;
+    }
 }
 
 /// Starts a node in its place, as a supervisor would: again when the database does not answer in time.
@@ -480,8 +478,8 @@ fn start_again(server: &mut Server) {
 
 /// Starts nodes again that end by themselves, as a supervisor would, until each is ready; how many did.
 async fn until_back(servers: &mut [Server], apis: &[Api]) -> u64 {
-    let from = Clock::start();
     let (mut ended, mut quiet) = (0, 0);
+    let from = Clock::start();
     while quiet < QUIET {
         for server in servers.iter_mut() {
             if !server.is_running() {
@@ -495,11 +493,8 @@ async fn until_back(servers: &mut [Server], apis: &[Api]) -> u64 {
             renewed &= lease_left(api).await > RENEWED;
         }
         quiet = if renewed { quiet + 1 } else { 0 };
-        assert!(
-            Duration::from_nanos(from.now()) < BACK,
-            "not every node is back:\n{}",
-            servers[0].output()
-        );
+        let log = || servers[0].output();
+        assert!(from.passed() < BACK, "not every node is back:\n{}", log());
         pass(50).await;
     }
     ended
@@ -521,21 +516,19 @@ async fn lease_left(api: &Api) -> f64 {
 
 /// Returns when so many replicas are attached to a node.
 async fn attached(api: &Api, count: usize) {
-    let from = Clock::start();
-    while figure(api, "tokenward_replicas ").await.unwrap_or(0.0) < count as f64 {
-        assert!(
-            Duration::from_nanos(from.now()) < BACK,
-            "not every replica came to the node"
-        );
-        pass(20).await;
-    }
+    let missing = || "not every replica came to the node".to_owned();
+    let replicas = async || figure(api, "tokenward_replicas ").await.unwrap_or(0.0);
+    until(Clock::start(), missing, async || {
+        replicas().await >= count as f64
+    })
+    .await;
 }
 
 /// Returns when a renewal that was sent meanwhile has been answered; the first that is seen may have been sent before.
 async fn renewed(api: &Api) {
     let from = Clock::start();
     let (mut before, mut seen) = (lease_left(api).await, 0);
-    while seen < 2 && Duration::from_nanos(from.now()) < RENEWAL_MAX {
+    while seen < 2 && from.passed() < RENEWAL_MAX {
         pass(10).await;
         let left = lease_left(api).await;
         seen += u32::from(left > before + 0.5);
@@ -543,39 +536,26 @@ async fn renewed(api: &Api) {
     }
 }
 
-async fn is_ready(api: &Api) -> bool {
-    let ready = api.internal(reqwest::Method::GET, "/health/ready");
-    let asked = tokio::time::timeout(Duration::from_secs(1), ready.send()).await;
-    matches!(asked, Ok(Ok(answer)) if answer.status() == 200)
-}
-
 /// Returns when every node is ready; how long that took, in milliseconds.
 async fn until_ready(servers: &[Server], apis: &[Api]) -> u64 {
     let from = Clock::start();
     for (server, api) in servers.iter().zip(apis) {
-        while !is_ready(api).await {
-            assert!(
-                from.now() < u64::try_from(BACK.as_nanos()).unwrap_or(u64::MAX),
-                "a node is not ready again:\n{}",
-                server.output()
-            );
-            pass(20).await;
-        }
+        let missing = || format!("a node is not ready again:\n{}", server.output());
+        let second = Duration::from_secs(1);
+        until(from, missing, async || {
+            readiness(api, second).await == Some(200)
+        })
+        .await;
     }
     from.now() / 1_000_000
 }
 
 /// Returns when every replica answers checks.
 async fn until_vouching(replicas: &[Attached]) {
+    let missing = || "a replica does not answer checks again".to_owned();
     let from = Clock::start();
     for replica in replicas {
-        while !replica.is_vouching() {
-            assert!(
-                Duration::from_nanos(from.now()) < BACK,
-                "a replica does not answer checks again"
-            );
-            pass(20).await;
-        }
+        until(from, missing, async || replica.is_vouching()).await;
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::driver::{UNLIMITED, database_url};
 use crate::history::Clock;
 use tokenward_testkit::{Api, ApiClient, NewClient, PgCluster, Server, wait_until};
 
@@ -58,13 +59,7 @@ struct Node {
 
 impl Node {
     async fn start(url: &str) -> Node {
-        let server = Server::builder()
-            .database(url)
-            .arg("--quota-per-day")
-            .arg("1000000")
-            .arg("--secret-calls-per-second")
-            .arg("0")
-            .start();
+        let server = Server::builder().database(url).args(&UNLIMITED).start();
         let api = server.api();
         let workspace = api.workspace("failover").await.expect("a living server");
         api.product("gst", "GST").await.expect("a living server");
@@ -104,26 +99,22 @@ impl Node {
         let mut pause = tokio::time::interval(Duration::from_millis(20));
         while !self.write().await {
             assert!(
-                passed(from) < LIMIT,
+                from.passed() < LIMIT,
                 "writes do not go on:\n{}",
                 self.server.output()
             );
             pause.tick().await;
         }
-        passed(from)
+        from.passed()
     }
 
     /// Asks until none is given any more.
     async fn until_refused(&mut self) {
         let from = Clock::start();
         while self.write().await {
-            assert!(passed(from) < LIMIT, "writes go on without a database");
+            assert!(from.passed() < LIMIT, "writes go on without a database");
         }
     }
-}
-
-fn passed(from: Clock) -> Duration {
-    Duration::from_nanos(from.now())
 }
 
 /// Runs `rounds` rounds of a fault; calls `told` with the number and the delay of each.
@@ -141,11 +132,7 @@ async fn failover(rounds: u32, told: impl Fn(u32, Duration)) -> Report {
     let mut primary = PgCluster::start();
     let mut standby = primary.standby();
     primary.wait_for_standby(true);
-    let url = format!(
-        "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/tokenward?target_session_attrs=read-write",
-        primary.port(),
-        standby.port()
-    );
+    let url = database_url(&[primary.port(), standby.port()]);
     let mut node = Node::start(&url).await;
     let process = node.server.process_id();
     let mut report = Report::default();
@@ -160,7 +147,7 @@ async fn failover(rounds: u32, told: impl Fn(u32, Duration)) -> Report {
         }
         let promotion = Clock::start();
         standby.promote();
-        report.promotions.push(passed(promotion));
+        report.promotions.push(promotion.passed());
         // From here on the database takes writes.
         let promoted = Clock::start();
         let delay = node.until_written(promoted).await;

@@ -45,24 +45,7 @@ async fn main() -> Result<ExitCode, Broken> {
         let text = serde_json::to_string_pretty(&report).expect("a report is plain data");
         println!("{text}");
     } else {
-        for violation in &report.violations {
-            println!("{violation}");
-        }
-        println!(
-            "{} events: {} accepted, {} denied, {} without verdict, {} changed, {} refused, \
-             {} unknown; {} violations",
-            report.events,
-            report.accepted,
-            report.denied,
-            report.without_verdict,
-            report.changed,
-            report.refused,
-            report.unknown,
-            report.violations.len()
-        );
+        println!("{report}");
     }
-    Ok(match report.violations.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    Ok(ExitCode::from(u8::from(!report.violations.is_empty())))
 }

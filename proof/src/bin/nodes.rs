@@ -140,12 +140,9 @@ impl World {
             let mut builder = Server::builder()
                 .binary(&self.binary)
                 .database(&url)
-                .arg("--quota-per-day")
-                .arg("100000000")
-                .arg("--secret-calls-per-second")
-                .arg("0")
-                .arg("--trusted-proxy")
-                .arg("127.0.0.1");
+                .args(&["--quota-per-day", "100000000"])
+                .args(&["--secret-calls-per-second", "0"])
+                .args(&["--trusted-proxy", "127.0.0.1"]);
             if let Some(first) = self.servers.first() {
                 let keys = first.data_dir().join("digest-keys");
                 builder = builder

@@ -19,7 +19,12 @@ pub(super) struct Load {
 
 impl Load {
     pub(super) fn new(stage: Arc<Stage>, seed: u64, number: usize) -> Load {
-        let caller = Caller::new(Arc::clone(&stage.nodes), stage.clock, seed, number as u64);
+        let caller = Caller::new(
+            Arc::clone(&stage.prepared.nodes),
+            stage.clock,
+            seed,
+            number as u64,
+        );
         Load {
             stage,
             caller,
@@ -81,7 +86,7 @@ impl Load {
     /// Mostly a place of its own, where the order of changes is known to the observer; now and then
     /// anybody's, where changes race.
     fn choose_place(&mut self) -> usize {
-        let (places, writers) = (self.stage.places.len(), self.stage.writers);
+        let (places, writers) = (self.stage.places.len(), self.stage.prepared.plan.writers);
         let any = self.caller.rng.usize(..places);
         match self.caller.rng.u8(..10) {
             0..3 => any,

@@ -121,8 +121,7 @@ impl Prepared {
 
 /// What all tasks share.
 struct Stage {
-    nodes: Arc<Nodes>,
-    workspace: String,
+    prepared: Prepared,
     clock: Clock,
     /// The clients alive; a deleted one is replaced in its place.
     places: Vec<Mutex<Arc<Subject>>>,
@@ -130,41 +129,29 @@ struct Stage {
     cast: Mutex<Vec<Arc<Subject>>>,
     /// The place changed last, around which checkers crowd.
     hot: AtomicUsize,
-    writers: usize,
     end: Nanos,
     stopped: watch::Receiver<bool>,
 }
 
 impl Stage {
     fn set(prepared: Prepared, stopped: watch::Receiver<bool>) -> Stage {
-        let Prepared {
-            nodes,
-            plan,
-            workspace,
-            subjects,
-        } = prepared;
         let clock = Clock::start();
-        let duration = u64::try_from(plan.duration.as_nanos()).unwrap_or(Nanos::MAX);
+        let duration = u64::try_from(prepared.plan.duration.as_nanos()).unwrap_or(Nanos::MAX);
         Stage {
-            nodes,
-            workspace,
             end: clock.now().saturating_add(duration),
             clock,
-            places: subjects
-                .iter()
-                .map(|one| Mutex::new(Arc::clone(one)))
-                .collect(),
-            cast: Mutex::new(subjects),
+            places: prepared.subjects.iter().cloned().map(Mutex::new).collect(),
+            cast: Mutex::new(prepared.subjects.clone()),
             hot: AtomicUsize::new(0),
-            writers: plan.writers,
             stopped,
+            prepared,
         }
     }
 
     /// One more client; none when no server makes it.
     async fn new_subject(&self) -> Option<Arc<Subject>> {
-        let api = self.nodes.any(&mut Rng::new());
-        let subject = Arc::new(Subject::try_create(api, &self.workspace).await?);
+        let api = self.prepared.nodes.any(&mut Rng::new());
+        let subject = Arc::new(Subject::try_create(api, &self.prepared.workspace).await?);
         lock(&self.cast).push(Arc::clone(&subject));
         Some(subject)
     }

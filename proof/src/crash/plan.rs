@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use serde::Serialize;
 
 use crate::history::{Report, ViolationKind};
@@ -10,25 +12,16 @@ use crate::history::{Report, ViolationKind};
 pub(super) const VIOLATIONS_TOLD: u64 = 20;
 
 /// What stores the data, and what is killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
     /// SQLite; the node is killed.
+    #[default]
     Sqlite,
     /// PostgreSQL; the node is killed.
     Postgres,
     /// PostgreSQL; the database is killed under a living node.
     PostgresDatabase,
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Engine::Sqlite => "sqlite",
-            Engine::Postgres => "postgres",
-            Engine::PostgresDatabase => "postgres-database",
-        })
-    }
 }
 
 /// How many rounds of what.
@@ -43,7 +36,7 @@ pub struct Plan {
 }
 
 /// What has been counted.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Tally {
     /// What stored the data, and what was killed.
     pub engine: Engine,
@@ -86,21 +79,7 @@ impl Tally {
         Tally {
             engine: plan.engine,
             seed: plan.seed,
-            rounds: 0,
-            acknowledged: 0,
-            unknown: 0,
-            carried_out: 0,
-            refused: 0,
-            accepted: 0,
-            denied: 0,
-            without_verdict: 0,
-            audits: 0,
-            lost: 0,
-            double_live: 0,
-            ended_accepted: 0,
-            audit_broken: 0,
-            other: 0,
-            violations: Vec::new(),
+            ..Tally::default()
         }
     }
 
@@ -139,11 +118,12 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let engine = self.engine.to_possible_value();
         write!(
             formatter,
             "{}: {} kills, {} changes acknowledged, {} cut off (of which {} generates happened), {} checks; \
              {} lost, {} double live, {} ended but accepted, {} audit chains broken, {} other",
-            self.engine,
+            engine.as_ref().map_or("", PossibleValue::get_name),
             self.rounds,
             self.acknowledged,
             self.unknown,

@@ -7,6 +7,7 @@
 //! counted and judged by nobody.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::AddAssign;
 
 use serde::Serialize;
@@ -69,6 +70,27 @@ impl Report {
 
     fn accuse(&mut self, kind: ViolationKind, events: &[&Event]) {
         self.violations.push(Violation::new(kind, events));
+    }
+}
+
+/// Every violation, and a line of figures.
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for violation in &self.violations {
+            writeln!(formatter, "{violation}")?;
+        }
+        write!(
+            formatter,
+            "{} events: {} accepted, {} denied, {} without verdict, {} changed, {} refused, {} unknown; {} violations",
+            self.events,
+            self.accepted,
+            self.denied,
+            self.without_verdict,
+            self.changed,
+            self.refused,
+            self.unknown,
+            self.violations.len()
+        )
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is recorded of one call.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -36,6 +36,12 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Nanos {
         u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(Nanos::MAX)
+    }
+
+    /// The time since its beginning.
+    #[must_use]
+    pub fn passed(&self) -> Duration {
+        self.origin.elapsed()
     }
 }
 

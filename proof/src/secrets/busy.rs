@@ -84,10 +84,8 @@ async fn busy_with(api: &Api, client: &ApiClient, seen: &mut Seen) -> Result<(),
             api.check(&client.environment, product, &latest).await?;
         }
         api.check("sandbox", "gst", &latest).await?;
-        api.generate(&client.secret).await.map(|answer| {
-            latest = answer.token().access_token;
-            seen.tokens.push(latest.clone());
-        })?;
+        latest = api.generate(&client.secret).await?.token().access_token;
+        seen.tokens.push(latest.clone());
     }
     through_oauth(api, client, seen, &latest).await?;
     in_wrong_places(api, client, seen, &latest).await?;
@@ -155,65 +153,51 @@ async fn in_wrong_places(
     // Each where the other belongs.
     api.generate(token).await?;
     api.check(environment, "gst", secret).await?;
-    // In the line that every proxy logs.
     let query = [("access_token", token), ("client_secret", secret)];
-    api.send(api.internal(Method::GET, &check).query(&query))
-        .await?;
-    api.send(api.authz(Method::GET, "", secret).query(&query))
-        .await
-        .map(|answer| {
-            if answer.status == 200 {
-                seen.tokens.push(answer.token().access_token);
-            }
-        })?;
-    api.send(api.public(Method::GET, &format!("/no/such/page/{token}")))
-        .await?;
-    api.send(api.internal(Method::GET, &format!("{check}/{token}")))
-        .await?;
-    // Twice, with another, in other headers, as an admin key, in a body that does not parse.
-    let twice = api
-        .internal(Method::GET, &check)
-        .header("x-cleartax-auth-token", token);
-    api.send(
-        twice
+    let answer = api.send(api.authz(Method::GET, "", secret).query(&query));
+    let answer = answer.await?;
+    if answer.status == 200 {
+        seen.tokens.push(answer.token().access_token);
+    }
+    let checked = || api.internal(Method::GET, &check);
+    let body = format!("{{\"name\": \"x\", \"{secret}\": \"{token}\"");
+    for request in [
+        // In the line that every proxy logs.
+        checked().query(&query),
+        api.public(Method::GET, &format!("/no/such/page/{token}")),
+        api.internal(Method::GET, &format!("{check}/{token}")),
+        // Twice, with another, in other headers, in a body that does not parse.
+        checked()
+            .header("x-cleartax-auth-token", token)
             .header("x-cleartax-auth-token", secret)
             .bearer_auth(token),
-    )
-    .await?;
-    api.send(
         api.authz(Method::POST, "", secret)
             .header("x-clear-client-secret", token),
-    )
-    .await?;
-    api.send(
-        api.internal(Method::GET, &check)
-            .header("cookie", format!("token={token}")),
-    )
-    .await?;
+        checked().header("cookie", format!("token={token}")),
+        api.admin(Method::POST, "/workspaces")
+            .header("content-type", "application/json")
+            .body(body),
+    ] {
+        api.send(request).await?;
+    }
+    // As an admin key.
     api.with_admin_key(secret).read_client(&client.id).await?;
     api.with_admin_key(token).read_client(&client.id).await?;
-    let broken = api
-        .admin(Method::POST, "/workspaces")
-        .header("content-type", "application/json");
-    api.send(broken.body(format!("{{\"name\": \"x\", \"{secret}\": \"{token}\"")))
-        .await?;
     let unknown = serde_json::json!({ secret: token });
     api.patch_client(&client.id, &unknown).await?;
     // Almost right: what a person mistypes is as good as the secret itself.
     for (text, is_token) in [(token, true), (secret, false)] {
         let almost = mistyped(text);
-        api.send(api.public(Method::GET, &format!("/no/such/page/{almost}")))
-            .await?;
+        let page = api.public(Method::GET, &format!("/no/such/page/{almost}"));
+        api.send(page).await?;
         if is_token {
             api.check(environment, "gst", &almost).await?;
         } else {
             api.generate(&almost).await?;
         }
-        api.send(
-            api.public(Method::POST, "/oauth2/token")
-                .basic_auth(&client.id, Some(&almost)),
-        )
-        .await?;
+        let grant = api.public(Method::POST, "/oauth2/token");
+        api.send(grant.basic_auth(&client.id, Some(&almost)))
+            .await?;
     }
     Ok(())
 }

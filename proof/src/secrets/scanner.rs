@@ -8,6 +8,7 @@ use std::path::Path;
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use clap::ValueEnum;
 
 /// The random part of a token or secret as hexadecimal digits; the checksum after it is no secret.
 const RANDOM_DIGITS: usize = 56;
@@ -17,7 +18,7 @@ const RANDOM_DIGITS: usize = 56;
 const PIECE_DIGITS: usize = 24;
 
 /// How a plaintext may have been written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Form {
     /// As issued.
     Text,
@@ -32,15 +33,6 @@ pub enum Form {
 }
 
 impl Form {
-    /// Every form.
-    pub const ALL: [Form; 5] = [
-        Form::Text,
-        Form::UpperCase,
-        Form::RawBytes,
-        Form::Base64OfBytes,
-        Form::Base64OfText,
-    ];
-
     /// The whole of a plaintext's random part as this form writes it.
     #[must_use]
     pub fn write(self, plaintext: &str) -> Vec<u8> {
@@ -153,12 +145,8 @@ fn random_digits(plaintext: &str) -> &str {
 }
 
 fn bytes_of(digits: &str) -> Vec<u8> {
-    let digit = |byte: u8| (byte as char).to_digit(16).expect("a hexadecimal digit");
-    digits
-        .as_bytes()
-        .chunks_exact(2)
-        .map(|pair| u8::try_from(digit(pair[0]) * 16 + digit(pair[1])).expect("two digits"))
-        .collect()
+    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("two digits");
+    (0..digits.len()).step_by(2).map(byte).collect()
 }
 
 /// What to look for: pieces from both ends of the random part, in each form.
@@ -208,14 +196,14 @@ mod tests {
     #[test]
     fn finds_each_form_wherever_it_begins() {
         let scanner = Scanner::new(&[OTHER, TOKEN]);
-        for form in Form::ALL {
+        for form in Form::value_variants() {
             for before in 0..4 {
                 let mut bytes = vec![b'.'; before];
                 bytes.extend(form.write(TOKEN));
                 let hits = scanner.scan("canary", &bytes);
                 assert!(
                     hits.iter()
-                        .any(|hit| hit.form == form && hit.plaintext == 1),
+                        .any(|hit| hit.form == *form && hit.plaintext == 1),
                     "{form:?} after {before}: {hits:?}"
                 );
                 assert!(hits.iter().all(|hit| hit.plaintext == 1), "{hits:?}");

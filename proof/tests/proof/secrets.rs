@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clap::ValueEnum;
 use tokenward_proof::secrets::{Form, Hit, Scanner, Seen, run};
 use tokenward_testkit::{PgCluster, Server, ServerBuilder};
 
@@ -101,13 +102,13 @@ fn nowhere_in_backup(scanner: &Scanner, server: &Server) {
 fn canaries_are_found(scanner: &Scanner, seen: &Seen, folder: &Path) {
     let canaries = [seen.tokens.last(), seen.secrets.first()];
     for plaintext in canaries.into_iter().flatten() {
-        for form in Form::ALL {
+        for form in Form::value_variants() {
             std::fs::write(folder.join("canary"), form.write(plaintext)).unwrap();
             let hits = scanner
                 .scan_path(folder, &|path| path.ends_with(ADMIN_KEY_FILE))
                 .unwrap();
             assert!(
-                hits.iter().any(|hit| hit.form == form),
+                hits.iter().any(|hit| hit.form == *form),
                 "{form:?} was not found"
             );
         }
