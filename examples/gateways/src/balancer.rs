@@ -50,21 +50,10 @@ impl Balancer {
         }
         // A port that is the recipe's own needs no replacement.
         replacements.retain(|(from, to)| from != to);
-        match self {
-            Self::Nginx => launch(
-                "nodes-nginx",
-                &replacements,
-                own.public,
-                &NGINX,
-                &NGINX_WORDS,
-            ),
-            Self::Haproxy => launch(
-                "nodes-haproxy",
-                &replacements,
-                own.public,
-                &HAPROXY,
-                &HAPROXY_WORDS,
-            ),
-        }
+        let (recipe, program, words): (_, _, &[&str]) = match self {
+            Self::Nginx => ("nodes-nginx", &NGINX, &NGINX_WORDS),
+            Self::Haproxy => ("nodes-haproxy", &HAPROXY, &HAPROXY_WORDS),
+        };
+        launch(recipe, &replacements, own.public, program, words)
     }
 }

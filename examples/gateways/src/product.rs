@@ -1,8 +1,8 @@
 //! A product behind a gateway: answers 200 to everything, echoes after an upgrade, and records each
 //! request as it arrived. It checks nothing; whatever reaches it has passed the gateway.
 
-use crate::wire::HEADERS_MAX;
-use std::io::{ErrorKind, Read, Write};
+use crate::wire::{HEADERS_MAX, Line};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -89,14 +89,15 @@ fn lock(seen: &Mutex<Vec<Seen>>) -> MutexGuard<'_, Vec<Seen>> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One connection's life.
-fn serve(mut stream: TcpStream, name: &str, seen: &Mutex<Vec<Seen>>) -> std::io::Result<()> {
+/// One connection's life; its end is an error.
+fn serve(stream: TcpStream, name: &str, seen: &Mutex<Vec<Seen>>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut buffer = Vec::new();
+    let mut line = Line {
+        stream,
+        buffer: Vec::new(),
+    };
     loop {
-        let Some(request) = head(&mut stream, &mut buffer)? else {
-            return Ok(());
-        };
+        let request = head(&mut line)?;
         let is_head = request.line.starts_with("HEAD ");
         let upgrade = !request.all("upgrade").is_empty();
         let length = request
@@ -109,97 +110,48 @@ fn serve(mut stream: TcpStream, name: &str, seen: &Mutex<Vec<Seen>>) -> std::io:
             let answer = format!(
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {ACCEPT}\r\n\r\n"
             );
-            stream.write_all(answer.as_bytes())?;
-            stream.write_all(&buffer)?;
-            let mut other = stream.try_clone()?;
-            return std::io::copy(&mut other, &mut stream).map(drop);
+            line.write(answer.as_bytes())?;
+            line.stream.write_all(&line.buffer)?;
+            let mut other = line.stream.try_clone()?;
+            return std::io::copy(&mut other, &mut line.stream).map(drop);
         }
         let body = match (chunked, length) {
-            (true, _) => chunks(&mut stream, &mut buffer)?,
-            (false, Some(Ok(length))) => exactly(&mut stream, &mut buffer, length)?,
-            (false, _) => 0,
+            (true, _) => line.chunks()?,
+            (false, Some(Ok(length))) => line.exactly(length)?,
+            (false, _) => Vec::new(),
         };
         if let Some(last) = lock(seen).last_mut() {
-            last.body = body;
+            last.body = body.len();
         }
         let shown = if is_head { "" } else { name };
         let answer = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{shown}",
             name.len()
         );
-        stream.write_all(answer.as_bytes())?;
+        line.write(answer.as_bytes())?;
     }
 }
 
-/// The next request's head; none at the end of the connection.
-fn head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<Option<Seen>> {
+/// The next request's head.
+fn head(line: &mut Line) -> std::io::Result<Seen> {
     loop {
         let mut space = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut request = httparse::Request::new(&mut space);
-        let parsed = request.parse(buffer).map_err(std::io::Error::other)?;
+        let parsed = request.parse(&line.buffer).map_err(std::io::Error::other)?;
         if let httparse::Status::Complete(length) = parsed {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             let headers = request.headers.iter();
+            let (method, path) = (request.method.unwrap_or(""), request.path.unwrap_or(""));
             let seen = Seen {
-                line: format!(
-                    "{} {}",
-                    request.method.unwrap_or(""),
-                    request.path.unwrap_or("")
-                ),
+                line: format!("{method} {path}"),
                 headers: headers
                     .map(|header| (header.name.to_ascii_lowercase(), text(header.value)))
                     .collect(),
                 body: 0,
             };
-            buffer.drain(..length);
-            return Ok(Some(seen));
+            line.buffer.drain(..length);
+            return Ok(seen);
         }
-        if !more(stream, buffer)? {
-            return Ok(None);
-        }
+        line.more()?;
     }
-}
-
-fn exactly(stream: &mut TcpStream, buffer: &mut Vec<u8>, count: usize) -> std::io::Result<usize> {
-    let mut left = count;
-    loop {
-        let taken = left.min(buffer.len());
-        buffer.drain(..taken);
-        left -= taken;
-        if left == 0 {
-            return Ok(count);
-        }
-        if !more(stream, buffer)? {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-    }
-}
-
-fn chunks(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<usize> {
-    let mut body = 0;
-    loop {
-        match httparse::parse_chunk_size(buffer) {
-            Ok(httparse::Status::Complete((start, size))) => {
-                let size = usize::try_from(size).map_err(std::io::Error::other)?;
-                exactly(stream, buffer, start + size + 2)?;
-                body += size;
-                if size == 0 {
-                    return Ok(body);
-                }
-            }
-            Ok(httparse::Status::Partial) => {
-                if !more(stream, buffer)? {
-                    return Err(ErrorKind::UnexpectedEof.into());
-                }
-            }
-            Err(_) => return Err(ErrorKind::InvalidData.into()),
-        }
-    }
-}
-
-fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<bool> {
-    let mut piece = [0; 64 << 10];
-    let read = stream.read(&mut piece)?;
-    buffer.extend_from_slice(&piece[..read]);
-    Ok(read > 0)
 }

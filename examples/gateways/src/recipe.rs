@@ -2,53 +2,37 @@
 //! are free. Each replacement must be found, so that a recipe can't drift away from its test unseen.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tempfile::TempDir;
 
-/// A recipe ready to run.
-#[derive(Debug)]
-pub(crate) struct Laid {
-    folder: TempDir,
-}
-
-impl Laid {
-    /// Copies the files of `recipe` with each of `replacements` (from, to) made somewhere in them.
-    /// A number is replaced only where it stands alone.
-    pub(crate) fn lay(recipe: &str, replacements: &[(String, String)]) -> Laid {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(recipe);
-        let folder = tempfile::Builder::new()
-            .prefix(&format!("tokenward-{recipe}-"))
-            .tempdir()
-            .expect("a temporary folder");
-        // Workers of a gateway that root starts run as somebody else.
-        let open = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(folder.path(), open).expect("the folder is ours");
-        let mut made = vec![false; replacements.len()];
-        let entries = std::fs::read_dir(&source)
-            .unwrap_or_else(|error| panic!("{}: {error}", source.display()));
-        for entry in entries.flatten() {
-            let mut text = std::fs::read_to_string(entry.path())
-                .unwrap_or_else(|error| panic!("{}: {error}", entry.path().display()));
-            for ((from, to), made) in replacements.iter().zip(&mut made) {
-                let after = replace_alone(&text, from, to);
-                *made |= after != text;
-                text = after;
-            }
-            std::fs::write(folder.path().join(entry.file_name()), text).expect("a copied file");
+/// Copies the files of `recipe` into a folder, with each of `replacements` (from, to) made somewhere in them.
+/// A number is replaced only where it stands alone.
+pub(crate) fn lay(recipe: &str, replacements: &[(String, String)]) -> TempDir {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(recipe);
+    let folder = tempfile::Builder::new()
+        .prefix(&format!("tokenward-{recipe}-"))
+        .tempdir()
+        .expect("a temporary folder");
+    // Workers of a gateway that root starts run as somebody else.
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open).expect("the folder is ours");
+    let mut made = vec![false; replacements.len()];
+    let entries =
+        std::fs::read_dir(&source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
+    for entry in entries.flatten() {
+        let mut text = std::fs::read_to_string(entry.path())
+            .unwrap_or_else(|error| panic!("{}: {error}", entry.path().display()));
+        for ((from, to), made) in replacements.iter().zip(&mut made) {
+            let after = replace_alone(&text, from, to);
+            *made |= after != text;
+            text = after;
         }
-        for ((from, _), made) in replacements.iter().zip(made) {
-            assert!(made, "{from:?} stands nowhere in {}", source.display());
-        }
-        Laid { folder }
+        std::fs::write(folder.path().join(entry.file_name()), text).expect("a copied file");
     }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+    for ((from, _), made) in replacements.iter().zip(made) {
+        assert!(made, "{from:?} stands nowhere in {}", source.display());
     }
-
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
+    folder
 }
 
 /// Replaces `from` wherever no digit stands before or after it.

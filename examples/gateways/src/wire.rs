@@ -110,8 +110,8 @@ impl Ask {
 /// One connection to a gateway.
 #[derive(Debug)]
 pub struct Line {
-    stream: TcpStream,
-    buffer: Vec<u8>,
+    pub(crate) stream: TcpStream,
+    pub(crate) buffer: Vec<u8>,
 }
 
 impl Line {
@@ -158,6 +158,16 @@ impl Line {
         // Whoever answers before it has read them may well close the connection.
         std::thread::spawn(move || stream.write_all(&bytes).ok());
         Ok(())
+    }
+
+    /// Sends a request and reads the answer.
+    ///
+    /// # Panics
+    /// When no whole answer comes.
+    #[track_caller]
+    pub fn ask(&mut self, ask: &Ask) -> Answer {
+        let answer = self.write(&ask.bytes()).and_then(|()| self.answer(false));
+        answer.unwrap_or_else(|error| panic!("{ask:?}: {error}"))
     }
 
     /// Reads one whole answer, interim ones (1xx, but for 101) skipped. `head` when HEAD was asked.
@@ -217,15 +227,7 @@ impl Line {
     fn body(&mut self, headers: &HeaderMap) -> io::Result<Vec<u8>> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         if text("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
-            let mut body = Vec::new();
-            loop {
-                let size = self.chunk_size()?;
-                body.extend(self.exactly(size)?);
-                self.exactly(2)?;
-                if size == 0 {
-                    return Ok(body);
-                }
-            }
+            return self.chunks();
         }
         if let Some(length) = text("content-length") {
             let length = length.parse().map_err(io::Error::other)?;
@@ -237,6 +239,19 @@ impl Line {
                     return Ok(std::mem::take(&mut self.buffer));
                 }
                 other => other?,
+            }
+        }
+    }
+
+    /// A whole body in chunks.
+    pub(crate) fn chunks(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let size = self.chunk_size()?;
+            body.extend(self.exactly(size)?);
+            self.exactly(2)?;
+            if size == 0 {
+                return Ok(body);
             }
         }
     }
@@ -255,7 +270,8 @@ impl Line {
         }
     }
 
-    fn more(&mut self) -> io::Result<()> {
+    /// Reads what has come, or waits for it.
+    pub(crate) fn more(&mut self) -> io::Result<()> {
         let mut piece = [0; 16 << 10];
         let read = self.stream.read(&mut piece)?;
         if read == 0 {

@@ -2,7 +2,7 @@
 
 use crate::Row;
 use crate::world::{INVOICES, World};
-use gateways::{Ask, Line};
+use gateways::Ask;
 
 pub(crate) const ROWS: &[Row] = &[
     (
@@ -29,7 +29,7 @@ fn whole(world: &mut World) {
     let ask = Ask::of("POST", INVOICES)
         .token(&world.token)
         .header("Transfer-Encoding", "chunked");
-    let mut line = Line::open(world.gateway.address, gateways::wire::CALLER).unwrap();
+    let mut line = world.line();
     line.write(&ask.bytes()).unwrap();
     for _ in 0..10 {
         line.write(b"2710\r\n").unwrap();
@@ -52,7 +52,7 @@ fn refused_unread(world: &mut World) {
             if expect {
                 ask = ask.header("Expect", "100-continue");
             }
-            let mut line = Line::open(world.gateway.address, gateways::wire::CALLER).unwrap();
+            let mut line = world.line();
             line.write(&ask.bytes()).unwrap();
             if !expect {
                 let head = if name == "Content-Length" {
@@ -81,7 +81,7 @@ fn handshake() -> Ask {
 }
 
 fn upgrade(world: &mut World) {
-    let mut line = Line::open(world.gateway.address, gateways::wire::CALLER).unwrap();
+    let mut line = world.line();
     line.write(&handshake().token(&world.token).bytes())
         .unwrap();
     let answer = line.answer(false).unwrap().expect(101);

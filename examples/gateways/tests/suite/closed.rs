@@ -2,7 +2,7 @@
 
 use crate::Row;
 use crate::world::{INVOICES, World, envelope};
-use gateways::{Ask, Line};
+use gateways::Ask;
 use std::time::Duration;
 use tokenward_testkit::{Answer, wait_until};
 
@@ -77,7 +77,7 @@ fn dies(world: &mut World) {
         return lease_over(world);
     }
     world.server.freeze();
-    let mut line = Line::open(world.gateway.address, gateways::wire::CALLER).unwrap();
+    let mut line = world.line();
     line.write(&Ask::get(INVOICES).token(&world.token).bytes())
         .unwrap();
     // The check lies unread in the frozen server's socket.

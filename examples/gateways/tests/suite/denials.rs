@@ -2,7 +2,7 @@
 
 use crate::Row;
 use crate::world::{GSTINS, INVOICES, World, envelope};
-use gateways::{Ask, Line};
+use gateways::Ask;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use tokenward_testkit::{NewClient, wait_until};
@@ -37,6 +37,12 @@ fn refused(world: &World, ask: &Ask, status: u16, code: &str) {
     }
 }
 
+/// The same of a request with this token.
+#[track_caller]
+fn denied(world: &World, token: &str, status: u16, code: &str) {
+    refused(world, &Ask::get(INVOICES).token(token), status, code);
+}
+
 fn product_unknown(world: &mut World) {
     let answer = world.ask(&Ask::get(GSTINS).token(&world.token));
     answer.clone().expect_error(404, "PRODUCT_UNKNOWN");
@@ -55,7 +61,7 @@ fn unreadable(world: &mut World) {
         ("null", "ACCESS_TOKEN_MALFORMED"),
         (client.secret.as_str(), "CLIENT_SECRET_USED_AS_TOKEN"),
     ] {
-        refused(world, &Ask::get(INVOICES).token(token), 401, code);
+        denied(world, token, 401, code);
     }
     refused(world, &Ask::get(INVOICES), 401, "ACCESS_TOKEN_MISSING");
     // A gateway must not take a name with underscores for the token's.
@@ -95,16 +101,14 @@ fn doubled(world: &mut World) {
 fn walls(world: &mut World) {
     let sandbox = world.client(NewClient::sandbox);
     let token = world.generate(&sandbox);
-    let ask = Ask::get(INVOICES).token(&token);
-    refused(world, &ask, 401, "ENVIRONMENT_MISMATCH");
+    denied(world, &token, 401, "ENVIRONMENT_MISMATCH");
     let gst = world.client(|label| NewClient::production(label).products(&["gst"]));
     let token = world.generate(&gst);
-    let ask = Ask::get(INVOICES).token(&token);
-    refused(world, &ask, 403, "PRODUCT_NOT_ALLOWED");
+    denied(world, &token, 403, "PRODUCT_NOT_ALLOWED");
     // The same token right after: one product's answer is not taken for the other's.
     world.ask(&Ask::get(GSTINS).token(&token)).expect(200);
     world.forget();
-    refused(world, &ask, 403, "PRODUCT_NOT_ALLOWED");
+    denied(world, &token, 403, "PRODUCT_NOT_ALLOWED");
 }
 
 fn networks(world: &mut World) {
@@ -131,38 +135,22 @@ fn ended(world: &mut World) {
     let client = world.client(NewClient::production);
     let first = world.generate(&client);
     let mut last = world.generate(&client);
-    refused(
-        world,
-        &Ask::get(INVOICES).token(&first),
-        401,
-        "TOKEN_SUPERSEDED",
-    );
+    denied(world, &first, 401, "TOKEN_SUPERSEDED");
     for _ in 0..4 {
         last = world.generate(&client);
     }
     // So long ago that Tokenward knows it no more.
-    refused(
-        world,
-        &Ask::get(INVOICES).token(&first),
-        401,
-        "ACCESS_TOKEN_UNKNOWN",
-    );
+    denied(world, &first, 401, "ACCESS_TOKEN_UNKNOWN");
     world.wait(world.api.disable(&client.id));
-    let ask = Ask::get(INVOICES).token(&last);
-    refused(world, &ask, 401, "CLIENT_DISABLED");
+    denied(world, &last, 401, "CLIENT_DISABLED");
     world.wait(world.api.enable(&client.id));
     world.invoices(&last).expect(200);
     world.forget();
     world.wait(world.api.revoke(&client.id));
-    refused(world, &ask, 401, "TOKEN_REVOKED");
+    denied(world, &last, 401, "TOKEN_REVOKED");
     let last = world.generate(&client);
     world.wait(world.api.delete(&client));
-    refused(
-        world,
-        &Ask::get(INVOICES).token(&last),
-        401,
-        "CLIENT_DELETED",
-    );
+    denied(world, &last, 401, "CLIENT_DELETED");
     let short = world.client(|label| NewClient::production(label).lifetime(1));
     let token = world.generate(&short);
     let ask = Ask::get(INVOICES).token(&token);
@@ -173,15 +161,12 @@ fn ended(world: &mut World) {
 }
 
 fn connection_stays(world: &mut World) {
-    let mut line = Line::open(world.gateway.address, gateways::wire::CALLER).unwrap();
+    let mut line = world.line();
     for _ in 0..3 {
-        line.write(&Ask::get(INVOICES).bytes()).unwrap();
-        line.answer(false)
-            .unwrap()
+        line.ask(&Ask::get(INVOICES))
             .expect_error(401, "ACCESS_TOKEN_MISSING");
-        line.write(&Ask::get(INVOICES).token(&world.token).bytes())
-            .unwrap();
-        line.answer(false).unwrap().expect(200);
+        line.ask(&Ask::get(INVOICES).token(&world.token))
+            .expect(200);
     }
     assert_eq!(world.e_invoice.take().len(), 3);
 }

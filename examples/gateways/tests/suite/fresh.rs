@@ -3,7 +3,7 @@
 
 use crate::Row;
 use crate::world::{INVOICES, World};
-use gateways::{Ask, Line};
+use gateways::Ask;
 use tokenward_testkit::NewClient;
 
 pub(crate) const ROWS: &[Row] = &[
@@ -17,22 +17,18 @@ pub(crate) const ROWS: &[Row] = &[
 
 fn revoked(world: &mut World) {
     let client = world.client(NewClient::production);
-    let mut line = Line::open(world.gateway.address, gateways::wire::CALLER).unwrap();
+    let mut line = world.line();
     let mut old = world.generate(&client);
     for _ in 0..20 {
         // Twice, so that whoever remembers permits has one to remember.
         for _ in 0..2 {
-            line.write(&Ask::get(INVOICES).token(&old).bytes()).unwrap();
-            line.answer(false).unwrap().expect(200);
+            line.ask(&Ask::get(INVOICES).token(&old)).expect(200);
         }
         let new = world.generate(&client);
-        line.write(&Ask::get(INVOICES).token(&old).bytes()).unwrap();
-        line.answer(false)
-            .unwrap()
+        line.ask(&Ask::get(INVOICES).token(&old))
             .expect_error(401, "TOKEN_SUPERSEDED");
         // Nor is the refusal remembered.
-        line.write(&Ask::get(INVOICES).token(&new).bytes()).unwrap();
-        line.answer(false).unwrap().expect(200);
+        line.ask(&Ask::get(INVOICES).token(&new)).expect(200);
         old = new;
     }
 }

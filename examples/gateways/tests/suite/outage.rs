@@ -17,7 +17,7 @@ fn what_tokenward_cannot_vouch_for_passes_nowhere_and_is_said_in_its_own_words()
     let mut cluster = PgCluster::start();
     let builder = Server::builder().database(&cluster.url());
     let (first, others) = ALL.split_first().expect("a gateway");
-    let world = World::behind(first, builder);
+    let world = World::behind(first, builder, None);
     let others: Vec<Running> = others
         .iter()
         .map(|kind| kind.start(&world.places))

@@ -60,7 +60,7 @@ fn call(gateway: SocketAddr, token: &str, status: u16, seen: &Seen) {
 }
 
 fn try_out(kind: &Kind) {
-    let mut world = World::behind(kind, Server::builder().held());
+    let mut world = World::behind(kind, Server::builder().held(), None);
     let clients = number("TOKENWARD_CLIENTS", 2_000);
     let restarts = number("TOKENWARD_RESTARTS", 3);
     world.crowd(clients);

@@ -1,6 +1,7 @@
 //! What the rows share: a server, two products, one gateway between, and API clients to call with.
 
-use gateways::{Ask, Certificates, Kind, Places, Product, Running, Seen};
+use gateways::wire::CALLER;
+use gateways::{Ask, Certificates, Kind, Line, Places, Product, Running, Seen};
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr};
 use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Server, ServerBuilder};
@@ -43,24 +44,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn start(kind: &Kind) -> World {
-        Self::behind(kind, Server::builder())
+        Self::behind(kind, Server::builder(), None)
     }
 
-    /// The same with a server that has more settings.
-    pub(crate) fn behind(kind: &Kind, server: ServerBuilder) -> World {
-        Self::between(kind, server, None)
-    }
-
-    /// The same with a server that asks for certificates, and a gateway that has these.
-    pub(crate) fn behind_certified(
+    /// The same with a server that has more settings, and perhaps certificates for the gateway.
+    pub(crate) fn behind(
         kind: &Kind,
         server: ServerBuilder,
-        certificates: Certificates,
+        certificates: Option<Certificates>,
     ) -> World {
-        Self::between(kind, server, Some(certificates))
-    }
-
-    fn between(kind: &Kind, server: ServerBuilder, certificates: Option<Certificates>) -> World {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -77,14 +69,7 @@ impl World {
             .arg(unix.to_str().expect("a text"))
             .start();
         let api = server.api();
-        let replica_keys = folder.path().join("replica-keys");
-        let mut making = std::process::Command::new(server.binary());
-        making
-            .args(["digest-key", "for-replicas", "--data-dir"])
-            .arg(server.data_dir())
-            .arg(&replica_keys);
-        let made = tokenward_testkit::finish(&mut making, tokenward_testkit::PROGRAM_LIMIT);
-        assert!(made.status.success(), "{made:?}");
+        let replica_keys = gateways::replica_keys(&server, folder.path());
         let (e_invoice, gst) = (Product::start("e-invoice"), Product::start("gst"));
         let places = Places {
             tokenward: internal,
@@ -161,6 +146,12 @@ impl World {
             .access_token
     }
 
+    /// A kept connection to the gateway.
+    #[track_caller]
+    pub(crate) fn line(&self) -> Line {
+        Line::open(self.gateway.address, CALLER).expect("the gateway listens")
+    }
+
     /// Sends a request through the gateway.
     #[track_caller]
     pub(crate) fn ask(&self, ask: &Ask) -> Answer {
@@ -177,8 +168,8 @@ impl World {
     pub(crate) fn check(&self, ask: &Ask) -> Answer {
         let target = "/check/production/e-invoice";
         let head = String::from_utf8_lossy(&ask.bytes()).replacen(INVOICES, target, 1);
-        let mut line = gateways::Line::open(self.internal, Ipv4Addr::LOCALHOST.into())
-            .expect("the server listens");
+        let line = Line::open(self.internal, Ipv4Addr::LOCALHOST.into());
+        let mut line = line.expect("the server listens");
         line.write(head.as_bytes()).expect("the server reads");
         line.answer(false).expect("the server answers")
     }

@@ -1,13 +1,10 @@
 //! A node, and the product API beside it.
 
-use gateways::Ask;
+use gateways::{Ask, Line};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
-use tokenward_testkit::{
-    Answer, Api, ApiClient, NewClient, PROGRAM_LIMIT, Process, Server, finish, wait_until,
-};
+use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Process, Server, wait_until};
 
 /// Longer than anything here takes on a busy machine; never waited for when all is well.
 pub(crate) const LIMIT: Duration = Duration::from_secs(40);
@@ -34,14 +31,7 @@ impl House {
             .data_dir(&folder.path().join("data"))
             .arg("--trusted-proxy=127.0.0.1/32")
             .start();
-        let keys = folder.path().join("replica-keys");
-        let mut making = Command::new(node.binary());
-        making
-            .args(["digest-key", "for-replicas", "--data-dir"])
-            .arg(node.data_dir())
-            .arg(&keys);
-        let made = finish(&mut making, PROGRAM_LIMIT);
-        assert!(made.status.success(), "{made:?}");
+        let keys = gateways::replica_keys(&node, folder.path());
         let api = node.api();
         let house = Self {
             node,
@@ -123,6 +113,12 @@ pub(crate) fn list(token: &str) -> Ask {
 }
 
 impl Product {
+    /// A kept connection.
+    #[track_caller]
+    pub(crate) fn line(&self) -> Line {
+        Line::open(self.address, gateways::wire::CALLER).unwrap()
+    }
+
     #[track_caller]
     pub(crate) fn ask(&self, ask: &Ask) -> Answer {
         ask.send(self.address)

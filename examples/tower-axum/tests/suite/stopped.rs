@@ -2,7 +2,6 @@
 //! afterwards, it never permits a revoked one.
 
 use crate::house::{By, House, LIMIT, list};
-use gateways::Line;
 use tokenward_testkit::wait_until;
 
 #[test]
@@ -13,9 +12,8 @@ fn a_process_that_was_stopped_permits_no_token_that_was_revoked_meanwhile() {
     let mut old = house.token(&client);
     // Stopped for good once, so that the node gives it up; and again when it has come back.
     for _ in 0..2 {
-        let mut line = Line::open(product.address, gateways::wire::CALLER).unwrap();
-        line.write(&list(&old).bytes()).unwrap();
-        line.answer(false).unwrap().expect(200);
+        let mut line = product.line();
+        line.ask(&list(&old)).expect(200);
 
         product.process.freeze();
         // Held until the stopped replica can't vouch any more.
@@ -47,19 +45,12 @@ fn a_stop_within_its_lease_is_made_up_for_before_anything_is_answered() {
     let client = house.client("erp");
     let mut old = house.token(&client);
     for _ in 0..10 {
-        let mut line = Line::open(product.address, gateways::wire::CALLER).unwrap();
+        let mut line = product.line();
         product.process.freeze();
         line.write(&list(&old).bytes()).unwrap();
         let new = std::thread::scope(|scope| {
             // It waits for the replica, and is answered once that goes on.
-            let generating = scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .unwrap();
-                let answer = runtime.block_on(house.node.api().generate(&client.secret));
-                answer.unwrap().expect(200).token().access_token
-            });
+            let generating = scope.spawn(|| house.token(&client));
             wait_until("the change to be held", LIMIT, || {
                 house.figure("tokenward_answers_held") != "0"
             });
