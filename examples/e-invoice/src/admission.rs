@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::errors::{Problem, refuse};
+use crate::errors::refuse;
 
 /// Longest wait for a verdict. A check takes well under a millisecond; whoever needs a second is not well.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -36,35 +36,22 @@ const DENIAL_HEADERS: [HeaderName; 4] = [
 
 /// Who calls, as Tokenward told it. It cannot be made outside this room, so a handler that takes one
 /// cannot run for a request that was not admitted.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Caller {
-    facts: CallerFacts,
-}
-
-/// The facts of a [`Caller`].
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
-pub struct CallerFacts {
+pub struct Caller {
     /// Id of the workspace.
-    pub workspace: String,
+    workspace: String,
     /// Id of the API client.
-    pub client: String,
+    client: String,
     /// Label of the API client.
-    pub client_label: String,
+    client_label: String,
     /// `sandbox` or `production`.
-    pub environment: String,
+    environment: String,
     /// The product the token was admitted to.
-    pub product: String,
+    product: String,
     /// Which of the client's tokens this is; with the client id it names the token in logs.
-    pub generation: String,
+    generation: String,
     /// When the token ends; `null` if it does not.
-    pub valid_till: Option<String>,
-}
-
-impl Caller {
-    /// What Tokenward said of the caller.
-    pub fn facts(&self) -> &CallerFacts {
-        &self.facts
-    }
+    valid_till: Option<String>,
 }
 
 /// Why a request may not pass.
@@ -170,7 +157,7 @@ impl Gate {
                     reason: format!("the check answered 200 without {name}"),
                 })
         };
-        let facts = CallerFacts {
+        let caller = Caller {
             workspace: fact("x-tokenward-workspace")?,
             client: fact("x-tokenward-client")?,
             client_label: fact("x-tokenward-client-label")?,
@@ -179,15 +166,15 @@ impl Gate {
             generation: fact("x-tokenward-generation")?,
             valid_till: Some(fact("x-tokenward-valid-till")?).filter(|text| !text.is_empty()),
         };
-        if facts.environment != self.environment || facts.product != self.product {
+        if caller.environment != self.environment || caller.product != self.product {
             return Err(Refusal::Unavailable {
                 reason: format!(
                     "the check vouched for {}/{}, not for {}/{}",
-                    facts.environment, facts.product, self.environment, self.product
+                    caller.environment, caller.product, self.environment, self.product
                 ),
             });
         }
-        Ok(Caller { facts })
+        Ok(caller)
     }
 }
 
@@ -243,11 +230,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
             Self::Denied(denial) => {
-                let Denial {
-                    status,
-                    headers,
-                    body,
-                } = *denial;
+                let (status, headers, body) = (denial.status, denial.headers, denial.body);
                 let is_json = headers
                     .get(header::CONTENT_TYPE)
                     .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
@@ -255,11 +238,8 @@ impl IntoResponse for Refusal {
                     return (status, headers, body).into_response();
                 }
                 // Refused below Tokenward's own code (a header beyond its server's limits, say).
-                let problem = Problem::new(
-                    "REQUEST_REFUSED",
-                    "the access check refused this request without giving a reason",
-                );
-                let mut response = refuse(status, problem);
+                let message = "the access check refused this request without giving a reason";
+                let mut response = refuse(status, "REQUEST_REFUSED", message, None);
                 for name in [header::WWW_AUTHENTICATE, header::RETRY_AFTER] {
                     if let Some(value) = headers.get(&name) {
                         response.headers_mut().insert(name, value.clone());
@@ -269,11 +249,10 @@ impl IntoResponse for Refusal {
             }
             Self::Unavailable { reason } => {
                 eprintln!("e-invoice: request not served, no verdict: {reason}");
-                let problem = Problem::new(
-                    "ADMISSION_UNAVAILABLE",
-                    "access tokens cannot be checked at the moment; nothing was done, try again",
-                );
-                let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, problem);
+                let message =
+                    "access tokens cannot be checked at the moment; nothing was done, try again";
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                let mut response = refuse(status, "ADMISSION_UNAVAILABLE", message, None);
                 response
                     .headers_mut()
                     .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

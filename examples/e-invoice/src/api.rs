@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     admission::{Caller, Gate, Refusal},
-    errors::{Problem, refuse},
+    errors::refuse,
 };
 
 /// Largest request body.
@@ -97,12 +97,12 @@ struct Invoice {
 async fn register_invoice(caller: Caller, body: Result<Json<Invoice>, JsonRejection>) -> Response {
     match body {
         Ok(Json(invoice)) if (1..=NUMBER_CHARS_MAX).contains(&invoice.number.chars().count()) => {
-            Json(json!({"number": invoice.number, "admitted": caller.facts()})).into_response()
+            Json(json!({"number": invoice.number, "admitted": caller})).into_response()
         }
         Ok(_) => {
             let message = format!("an invoice number has 1 to {NUMBER_CHARS_MAX} characters");
-            let problem = Problem::at("number", "INVALID_NUMBER", message);
-            refuse(StatusCode::UNPROCESSABLE_ENTITY, problem)
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            refuse(status, "INVALID_NUMBER", &message, Some("number"))
         }
         Err(rejection) => {
             let code = match rejection.status() {
@@ -110,10 +110,7 @@ async fn register_invoice(caller: Caller, body: Result<Json<Invoice>, JsonReject
                 StatusCode::PAYLOAD_TOO_LARGE => "BODY_TOO_LARGE",
                 _ => "INVALID_JSON",
             };
-            refuse(
-                rejection.status(),
-                Problem::new(code, rejection.body_text()),
-            )
+            refuse(rejection.status(), code, &rejection.body_text(), None)
         }
     }
 }
@@ -123,16 +120,13 @@ async fn describe_gstin(caller: Caller, gstin: Result<Path<String>, PathRejectio
         |text: &String| text.len() == 15 && text.bytes().all(|b| b.is_ascii_alphanumeric());
     match gstin.map(|Path(text)| text) {
         Ok(gstin) if shaped(&gstin) => {
-            let facts = json!({"gstin": gstin, "pan": gstin[2..12], "admitted": caller.facts()});
+            let facts = json!({"gstin": gstin, "pan": gstin[2..12], "admitted": caller});
             Json(facts).into_response()
         }
         _ => {
-            let problem = Problem::at(
-                "gstin",
-                "INVALID_GSTIN",
-                "a GSTIN has 15 letters and digits",
-            );
-            refuse(StatusCode::UNPROCESSABLE_ENTITY, problem)
+            let message = "a GSTIN has 15 letters and digits";
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            refuse(status, "INVALID_GSTIN", message, Some("gstin"))
         }
     }
 }
@@ -143,8 +137,9 @@ async fn wrong_method(path: axum::extract::OriginalUri) -> Response {
     } else {
         "POST"
     };
-    let problem = Problem::new("METHOD_NOT_ALLOWED", format!("use {allowed} here"));
-    let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, problem);
+    let message = format!("use {allowed} here");
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let mut response = refuse(status, "METHOD_NOT_ALLOWED", &message, None);
     response
         .headers_mut()
         .insert(header::ALLOW, HeaderValue::from_static(allowed));
@@ -152,11 +147,6 @@ async fn wrong_method(path: axum::extract::OriginalUri) -> Response {
 }
 
 async fn not_found() -> Response {
-    refuse(
-        StatusCode::NOT_FOUND,
-        Problem::new(
-            "NOT_FOUND",
-            "the routes are POST /e-invoice/v1/invoices and GET /gst/v1/gstins/{gstin}",
-        ),
-    )
+    let routes = "the routes are POST /e-invoice/v1/invoices and GET /gst/v1/gstins/{gstin}";
+    refuse(StatusCode::NOT_FOUND, "NOT_FOUND", routes, None)
 }

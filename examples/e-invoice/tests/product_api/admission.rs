@@ -13,8 +13,7 @@ const UNAVAILABLE: &str = "ADMISSION_UNAVAILABLE";
 
 #[tokio::test]
 async fn an_admitted_invoice_gets_its_number_and_names_the_caller() {
-    let stand_in = StandIn::start(Say::Permit);
-    let product = Product::start(stand_in.address).await;
+    let (product, _stand_in) = Product::permitted().await;
     let (status, body) = answer(product.post_invoice().json(&invoice())).await;
     assert_eq!(status, 200, "{body}");
     assert_eq!(body["number"], "TW/26-27/1");
@@ -34,8 +33,7 @@ async fn an_admitted_invoice_gets_its_number_and_names_the_caller() {
 
 #[tokio::test]
 async fn the_check_is_asked_with_the_token_and_the_true_address_only() {
-    let stand_in = StandIn::start(Say::Permit);
-    let product = Product::start(stand_in.address).await;
+    let (product, stand_in) = Product::permitted().await;
     let request = product
         .post_invoice()
         .header("authorization", "Bearer other")
@@ -70,8 +68,7 @@ async fn the_check_is_asked_with_the_token_and_the_true_address_only() {
 
 #[tokio::test]
 async fn doubled_tokens_reach_the_check_doubled() {
-    let stand_in = StandIn::start(Say::Permit);
-    let product = Product::start(stand_in.address).await;
+    let (product, stand_in) = Product::permitted().await;
     let request = product
         .post_invoice()
         .header("x-cleartax-auth-token", "second")
@@ -86,8 +83,7 @@ async fn doubled_tokens_reach_the_check_doubled() {
 
 #[tokio::test]
 async fn each_product_asks_for_itself() {
-    let stand_in = StandIn::start(Say::Permit);
-    let product = Product::start(stand_in.address).await;
+    let (product, stand_in) = Product::permitted().await;
     let url = product.url("/gst/v1/gstins/27AAPFU0939F1ZV");
     let (status, body) = answer(product.http.get(url)).await;
     assert_eq!(status, 200);
@@ -98,8 +94,7 @@ async fn each_product_asks_for_itself() {
 
 #[tokio::test]
 async fn a_refusal_is_handed_on_as_it_was_given() {
-    let stand_in = StandIn::start(Say::Permit);
-    let product = Product::start(stand_in.address).await;
+    let (product, stand_in) = Product::permitted().await;
     for status in [400, 401, 403, 429, 431, 503] {
         let given = format!(r#"{{"errors":[{{"error_code":"GIVEN_{status}"}}]}}"#);
         let headers = &[
@@ -109,12 +104,8 @@ async fn a_refusal_is_handed_on_as_it_was_given() {
             ("x-inner", "stays inside"),
         ];
         stand_in.say(Say::Answer(status, headers, given.clone()));
-        let response = product
-            .post_invoice()
-            .json(&invoice())
-            .send()
-            .await
-            .unwrap();
+        let request = product.post_invoice().json(&invoice());
+        let response = request.send().await.unwrap();
         assert_eq!(response.status(), status);
         assert_eq!(response.headers()["content-type"], "application/json");
         assert_eq!(
@@ -137,8 +128,7 @@ async fn a_refusal_without_an_envelope_gets_one() {
 
 #[tokio::test]
 async fn whatever_is_not_a_verdict_of_tokenward_keeps_the_door_shut() {
-    let stand_in = StandIn::start(Say::Permit);
-    let product = Product::start(stand_in.address).await;
+    let (product, stand_in) = Product::permitted().await;
     let elsewhere = StandIn::start(Say::Permit);
     let elsewhere_url: &'static str =
         Box::leak(format!("http://{}/check/production/e-invoice", elsewhere.address).into());
@@ -181,12 +171,8 @@ async fn silence_is_a_503_after_a_second() {
     let stand_in = StandIn::start(Say::Silence);
     let product = Product::start(stand_in.address).await;
     let begun = Instant::now();
-    let response = product
-        .post_invoice()
-        .json(&invoice())
-        .send()
-        .await
-        .unwrap();
+    let request = product.post_invoice().json(&invoice());
+    let response = request.send().await.unwrap();
     let waited = begun.elapsed();
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "1");
@@ -211,8 +197,7 @@ async fn an_outage_shuts_the_door_and_its_end_opens_it() {
 
 #[tokio::test]
 async fn checks_share_a_kept_connection_and_are_asked_every_time() {
-    let stand_in = StandIn::start(Say::Permit);
-    let product = Product::start(stand_in.address).await;
+    let (product, stand_in) = Product::permitted().await;
     for _ in 0..50 {
         assert_eq!(answer(product.post_invoice().json(&invoice())).await.0, 200);
     }

@@ -9,8 +9,7 @@ use crate::{
 
 #[tokio::test]
 async fn bad_bodies_are_told_what_is_wrong() {
-    let stand_in = StandIn::start(Say::Permit);
-    let product = Product::start(stand_in.address).await;
+    let (product, _stand_in) = Product::permitted().await;
     let deep = "[".repeat(10_000);
     let (json, with_charset) = ("application/json", "application/json; charset=utf-8");
     let odd = b"{\"number\":\"\xff\xfe\"}".to_vec();
@@ -40,8 +39,7 @@ async fn bad_bodies_are_told_what_is_wrong() {
 
 #[tokio::test]
 async fn a_problem_names_its_field() {
-    let stand_in = StandIn::start(Say::Permit);
-    let product = Product::start(stand_in.address).await;
+    let (product, _stand_in) = Product::permitted().await;
     let body = json!({"number": "x".repeat(17)});
     let (status, answer) = answer(product.post_invoice().json(&body)).await;
     assert_eq!(status, 422);
@@ -51,8 +49,7 @@ async fn a_problem_names_its_field() {
 
 #[tokio::test]
 async fn wrong_paths_and_methods_get_the_envelope_too() {
-    let stand_in = StandIn::start(Say::Permit);
-    let product = Product::start(stand_in.address).await;
+    let (product, _stand_in) = Product::permitted().await;
     let http = &product.http;
     let lost = refusal(http.get(product.url("/nowhere"))).await;
     assert_eq!(lost, (404, vec!["NOT_FOUND".to_owned()]));

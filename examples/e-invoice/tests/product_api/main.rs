@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 
 use example_e_invoice::{Config, serve};
 use serde_json::{Value, json};
+use stand_in::{Say, StandIn};
 use tokio::net::TcpListener;
 
 const TOKEN: &str = "a token; its shape is Tokenward's business";
@@ -40,6 +41,12 @@ impl Product {
                 .build()
                 .unwrap(),
         }
+    }
+
+    /// One beside a stand-in that permits everything.
+    async fn permitted() -> (Self, StandIn) {
+        let stand_in = StandIn::start(Say::Permit);
+        (Self::start(stand_in.address).await, stand_in)
     }
 
     fn url(&self, path: &str) -> String {
