@@ -2,13 +2,17 @@
 //! every call with the same bytes and decodes none, and hyper's HTTP/2 alone. They decide nothing.
 
 use crate::bare::{on_this_thread, sockets};
+use crate::ext_authz::framed;
+use anyhow::Result;
 use bytes::{Buf, BufMut, Bytes};
+use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http_body_util::StreamBody;
+use hyper::body::{Body, Frame, Incoming};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::pin::Pin;
+use std::io::Read as _;
 use std::task::{Context, Poll};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -23,17 +27,11 @@ pub(crate) enum Which {
     Hyper,
 }
 
-/// Serves until killed. The answer's message comes from the standard input in hexadecimal; the address
-/// goes to the standard output.
-pub(crate) fn serve(which: Which) -> Result<(), String> {
-    let mut line = String::new();
-    let told = |error: std::io::Error| error.to_string();
-    std::io::stdin().read_line(&mut line).map_err(told)?;
-    let digits = line.trim().as_bytes().chunks(2);
-    let message: Option<Vec<u8>> = digits
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect();
-    let message = Bytes::from(message.ok_or("no message in hexadecimal")?);
+/// Serves until killed. The answer's message comes from the standard input; the address goes to the standard output.
+pub(crate) fn serve(which: Which) -> Result<()> {
+    let mut message = Vec::new();
+    std::io::stdin().read_to_end(&mut message)?;
+    let message = Bytes::from(message);
     let (address, sockets) = sockets()?;
     println!("{address}");
     std::thread::scope(|scope| {
@@ -58,18 +56,16 @@ fn accept(which: Which, socket: std::net::TcpListener, message: Bytes) {
 }
 
 async fn hyper_alone(listener: tokio::net::TcpListener, message: Bytes) {
-    let mut frame = vec![0];
-    frame.put_u32(u32::try_from(message.len()).unwrap_or(0));
-    frame.extend_from_slice(&message);
-    let frame = Bytes::from(frame);
+    let frame = Bytes::from(framed(&message));
     while let Ok((stream, _)) = listener.accept().await {
         let _ = stream.set_nodelay(true);
         let frame = frame.clone();
         let answer = hyper::service::service_fn(move |_: Request<Incoming>| {
-            let mut response = Response::new(Once {
-                frame: Some(frame.clone()),
-                ended: false,
-            });
+            let mut trailers = HeaderMap::new();
+            trailers.insert("grpc-status", HeaderValue::from_static("0"));
+            let frames = [Frame::data(frame.clone()), Frame::trailers(trailers)];
+            let frames = stream::iter(frames.map(Ok::<_, Infallible>));
+            let mut response = Response::new(StreamBody::new(frames));
             let kind = HeaderValue::from_static("application/grpc");
             response.headers_mut().insert("content-type", kind);
             ready(Ok::<_, Infallible>(response))
@@ -87,36 +83,6 @@ struct ThisThread;
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for ThisThread {
     fn execute(&self, stream: F) {
         tokio::task::spawn_local(stream);
-    }
-}
-
-/// A message and its trailers.
-struct Once {
-    frame: Option<Bytes>,
-    ended: bool,
-}
-
-impl Body for Once {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(frame) = self.frame.take() {
-            return Poll::Ready(Some(Ok(Frame::data(frame))));
-        }
-        if std::mem::replace(&mut self.ended, true) {
-            return Poll::Ready(None);
-        }
-        let mut trailers = HeaderMap::new();
-        trailers.insert("grpc-status", HeaderValue::from_static("0"));
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
     }
 }
 

@@ -76,12 +76,3 @@ pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap_or(0).to_be_bytes();
     [&[0], &length[..], message].concat()
 }
-
-/// A message as a line for a process of our own.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>()
-        + "\n"
-}

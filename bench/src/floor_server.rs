@@ -1,16 +1,13 @@
 //! The floor of generating over HTTP: a hyper server whose callers wait for one thread, which takes all that wait, does for
-//! each what no server that decides can leave out (`Bare::turn`), and answers them when it is committed. It verifies no
+//! each what no server that decides can leave out (`Bare::commit`), and answers them when it is committed. It verifies no
 //! secret, draws nothing, hashes nothing, keeps no replica and writes the same body to all of them.
 
-use crate::bare::{on_this_thread, sockets};
+use crate::bare::{http, sockets};
 use crate::group_commit::Bare;
-use http::{Request, Response};
+use anyhow::Result;
+use http::Response;
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
+use hyper::body::Bytes;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
@@ -23,13 +20,13 @@ const GROUP_MAX: usize = 256;
 type Caller = oneshot::Sender<()>;
 
 /// Serves until the process ends; the address.
-pub(crate) fn start(bare: impl Bare + Send + 'static) -> Result<SocketAddr, String> {
+pub(crate) fn start(bare: impl Bare + Send + 'static) -> Result<SocketAddr> {
     let (ask, asked) = channel();
     std::thread::spawn(move || commit(bare, &asked));
     let (address, sockets) = sockets()?;
     for socket in sockets {
         let ask = ask.clone();
-        std::thread::spawn(move || accept(socket, &ask));
+        std::thread::spawn(move || accept(socket, ask));
     }
     Ok(address)
 }
@@ -44,32 +41,24 @@ fn commit(mut bare: impl Bare, asked: &Receiver<Caller>) {
         let group: Vec<Caller> = std::iter::once(first)
             .chain(asked.try_iter().take(GROUP_MAX - 1))
             .collect();
-        match bare.turn(group.len()) {
+        match bare.commit(group.len(), true) {
             Ok(()) => group.into_iter().for_each(answer),
-            Err(error) => eprintln!("{error}"),
+            Err(error) => eprintln!("{error:#}"),
         }
     }
 }
 
-fn accept(socket: TcpListener, ask: &Sender<Caller>) {
-    on_this_thread(socket, false, async |listener| {
-        while let Ok((stream, _)) = listener.accept().await {
-            let _ = stream.set_nodelay(true);
-            let ask = ask.clone();
-            let answer = service_fn(move |_: Request<Incoming>| {
-                let (caller, committed) = oneshot::channel();
-                let asked = ask.send(caller);
-                async move {
-                    let done = asked.is_ok() && committed.await.is_ok();
-                    let mut response = Response::new(Full::new(Bytes::from_static(BODY)));
-                    if !done {
-                        *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
-                    }
-                    Ok::<_, Infallible>(response)
-                }
-            });
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
-            tokio::task::spawn_local(async move { drop(connection.await) });
+fn accept(socket: TcpListener, ask: Sender<Caller>) {
+    http(socket, move |_| {
+        let (caller, committed) = oneshot::channel();
+        let asked = ask.send(caller);
+        async move {
+            let done = asked.is_ok() && committed.await.is_ok();
+            let mut response = Response::new(Full::new(Bytes::from_static(BODY)));
+            if !done {
+                *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+            }
+            Ok(response)
         }
     });
 }

@@ -2,6 +2,8 @@
 //! server, a decision or a caller. The SQL is the store's.
 
 use crate::population::{Numbers, bytes};
+use crate::process;
+use anyhow::{Context as _, Result};
 use std::path::Path;
 use tokio_postgres::NoTls;
 
@@ -38,11 +40,9 @@ const STANDING: &str = "SELECT change_number, audit_seq, audit_hash FROM head";
 
 /// An engine that commits groups of tokens.
 pub(crate) trait Bare {
-    /// Commits the rows of this many tokens, durably.
-    fn commit(&mut self, tokens: usize) -> Result<(), String>;
-    /// The same in the order of a server that decides: takes the lock and reads what it decides on, and only then writes and
-    /// commits.
-    fn turn(&mut self, tokens: usize) -> Result<(), String>;
+    /// Commits the rows of this many tokens, durably. When it `decides`, in the order of a server: it takes the lock and reads
+    /// what it decides on, and only then writes and commits.
+    fn commit(&mut self, tokens: usize, decides: bool) -> Result<()>;
 }
 
 /// The values of one token's rows.
@@ -99,13 +99,11 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    pub(crate) fn open(file: &Path, clients: u32, nth: i64) -> Result<Self, String> {
-        let failed =
-            |error: rusqlite::Error| format!("{} cannot be opened: {error}", file.display());
-        let connection = rusqlite::Connection::open(file).map_err(failed)?;
+    pub(crate) fn open(file: &Path, clients: u32, nth: i64) -> Result<Self> {
+        let connection = rusqlite::Connection::open(file)?;
         let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 10000;
             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;";
-        connection.execute_batch(settings).map_err(failed)?;
+        connection.execute_batch(settings)?;
         Ok(Self {
             connection,
             maker: Maker {
@@ -115,8 +113,10 @@ impl Sqlite {
             },
         })
     }
+}
 
-    fn group(&mut self, tokens: usize, reads: bool) -> rusqlite::Result<()> {
+impl Bare for Sqlite {
+    fn commit(&mut self, tokens: usize, decides: bool) -> Result<()> {
         let transaction = self
             .connection
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -126,7 +126,7 @@ impl Sqlite {
             let mut audit = transaction.prepare_cached(AUDIT)?;
             let mut head = transaction.prepare_cached(HEAD)?;
             let group: Vec<_> = (0..tokens).map(|_| self.maker.token()).collect();
-            if reads {
+            if decides {
                 let mut read = transaction.prepare_cached(READ)?;
                 for token in &group {
                     let mut rows = read.query([token.client])?;
@@ -160,19 +160,7 @@ impl Sqlite {
             }
             head.execute((last, last, [7_u8; 32]))?;
         }
-        transaction.commit()
-    }
-}
-
-impl Bare for Sqlite {
-    fn commit(&mut self, tokens: usize) -> Result<(), String> {
-        self.group(tokens, false)
-            .map_err(|error| format!("SQLite did not commit: {error}"))
-    }
-
-    fn turn(&mut self, tokens: usize) -> Result<(), String> {
-        self.group(tokens, true)
-            .map_err(|error| format!("SQLite did not commit: {error}"))
+        transaction.commit().context("SQLite did not commit")
     }
 }
 
@@ -189,11 +177,8 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    pub(crate) fn open(url: &str, clients: u32, nth: i64) -> Result<Self, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    pub(crate) fn open(url: &str, clients: u32, nth: i64) -> Result<Self> {
+        let runtime = process::runtime()?;
         let opened = runtime.block_on(async {
             let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
             tokio::spawn(async move { drop(connection.await) });
@@ -208,10 +193,9 @@ impl Postgres {
                 client.prepare(STANDING).await?,
                 client.prepare(READS).await?,
             ];
-            Ok((client, statements, reads))
+            Ok::<_, tokio_postgres::Error>((client, statements, reads))
         });
-        let (client, statements, reads) =
-            opened.map_err(|error: tokio_postgres::Error| format!("no PostgreSQL: {error}"))?;
+        let (client, statements, reads) = opened.context("no PostgreSQL")?;
         Ok(Self {
             runtime,
             client,
@@ -226,8 +210,8 @@ impl Postgres {
     }
 }
 
-impl Postgres {
-    fn group(&mut self, tokens: usize, reads: bool) -> Result<(), String> {
+impl Bare for Postgres {
+    fn commit(&mut self, tokens: usize, decides: bool) -> Result<()> {
         let mut group: Vec<_> = (0..tokens).map(|_| self.maker.token()).collect();
         // One row an UPDATE, as a server's group has one decision a client.
         group.sort_by_key(|token| token.client);
@@ -238,17 +222,10 @@ impl Postgres {
         let (at, generation, day, used) = (of(AT), of(2), of(20_780), of(7));
         let texts = |of: fn(&Token) -> &String| group.iter().map(of).collect::<Vec<_>>();
         let blobs = |of: fn(&Token) -> &Vec<u8>| group.iter().map(of).collect::<Vec<_>>();
-        let former = |nth: usize| {
-            group
-                .iter()
-                .map(|token| token.numbers[nth])
-                .collect::<Vec<_>>()
-        };
-        let (actors, details, bodies) = (
-            texts(|t| &t.actor),
-            texts(|t| &t.detail),
-            texts(|t| &t.body),
-        );
+        let numbers = group.iter().map(|token| token.numbers);
+        let former = |nth: usize| numbers.clone().map(|of| of[nth]).collect::<Vec<_>>();
+        let (actors, details) = (texts(|t| &t.actor), texts(|t| &t.detail));
+        let bodies = texts(|t| &t.body);
         let (ids, digests) = (blobs(|t| &t.id), blobs(|t| &t.digest));
         let clients: Vec<i64> = group.iter().map(|token| token.client).collect();
         let (f1, f2, f3) = (former(0), former(1), former(2));
@@ -272,45 +249,25 @@ impl Postgres {
         let heads: Params<'_> = &[&last, &last, &hash];
         let [lock, standing, read] = &self.reads;
         let named: Params<'_> = &[&clients];
-        let done = self.runtime.block_on(async {
-            if reads {
-                let (begin, locked, stands, rows) = tokio::join!(
+        let done: Result<_, tokio_postgres::Error> = self.runtime.block_on(async {
+            if decides {
+                tokio::try_join!(
                     client.batch_execute("BEGIN"),
                     client.execute(lock, &[]),
                     client.query(standing, &[]),
                     client.query(read, named),
-                );
-                begin?;
-                locked?;
-                stands?;
-                rows?;
+                )?;
             }
-            let begin = if reads { "" } else { "BEGIN" };
-            let (begin, audited, written, logged, moved, commit) = tokio::join!(
+            let begin = if decides { "" } else { "BEGIN" };
+            tokio::try_join!(
                 client.batch_execute(begin),
                 client.execute(audit, audits),
                 client.execute(slot, slots),
                 client.execute(change, changes),
                 client.execute(head, heads),
                 client.batch_execute("COMMIT"),
-            );
-            begin?;
-            audited?;
-            written?;
-            logged?;
-            moved?;
-            commit
+            )
         });
-        done.map_err(|error: tokio_postgres::Error| format!("PostgreSQL did not commit: {error}"))
-    }
-}
-
-impl Bare for Postgres {
-    fn commit(&mut self, tokens: usize) -> Result<(), String> {
-        self.group(tokens, false)
-    }
-
-    fn turn(&mut self, tokens: usize) -> Result<(), String> {
-        self.group(tokens, true)
+        done.map(drop).context("PostgreSQL did not commit")
     }
 }

@@ -2,6 +2,7 @@
 //! more work a request than it takes to read its answer. It judges every status.
 
 use crate::clock;
+use anyhow::{Context as _, Result, bail, ensure};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::collections::BTreeMap;
@@ -42,14 +43,13 @@ impl Outcome {
     }
 
     /// An error unless every answer had this status.
-    pub(crate) fn all(self, status: u16) -> Result<Self, String> {
-        if self.statuses.keys().eq([&status]) {
-            return Ok(self);
-        }
-        Err(format!(
-            "not every answer was {status}: {:?}",
-            self.statuses
-        ))
+    pub(crate) fn all(self, status: u16) -> Result<Self> {
+        let statuses = &self.statuses;
+        ensure!(
+            statuses.keys().eq([&status]),
+            "not every answer was {status}: {statuses:?}"
+        );
+        Ok(self)
     }
 }
 
@@ -68,24 +68,28 @@ pub(crate) fn run(
     address: SocketAddr,
     connections: usize,
     span: Duration,
+    request: impl FnMut(&mut Vec<u8>),
+) -> Result<Outcome> {
+    let outcome = load(address, connections, span, request);
+    outcome.with_context(|| format!("loading {address}"))
+}
+
+fn load(
+    address: SocketAddr,
+    connections: usize,
+    span: Duration,
     mut request: impl FnMut(&mut Vec<u8>),
-) -> Result<Outcome, String> {
-    let failed = |what: &str, error: std::io::Error| format!("{what} {address}: {error}");
-    let mut poll = Poll::new().map_err(|error| failed("polling", error))?;
+) -> Result<Outcome> {
+    let mut poll = Poll::new()?;
     let mut lines = Vec::with_capacity(connections);
     for number in 0..connections {
-        let stream = std::net::TcpStream::connect(address)
-            .map_err(|error| failed("connecting to", error))?;
-        let set = stream
-            .set_nodelay(true)
-            .and_then(|()| stream.set_nonblocking(true));
-        set.map_err(|error| failed("setting up", error))?;
+        let stream = std::net::TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = poll
-            .registry()
-            .register(&mut stream, Token(number), interest);
-        registered.map_err(|error| failed("registering", error))?;
+        poll.registry()
+            .register(&mut stream, Token(number), interest)?;
         let (answer, sent) = (Vec::with_capacity(ANSWER_MAX), clock::wall());
         lines.push(Line {
             stream,
@@ -98,27 +102,22 @@ pub(crate) fn run(
     let begin = clock::wall();
     let mut outcome = Outcome::default();
     for line in &mut lines {
-        line.next(&mut request)
-            .map_err(|error| failed("writing to", error))?;
+        line.next(&mut request)?;
     }
     let mut events = Events::with_capacity(connections);
     let mut part = vec![0; PART];
     let mut open = connections;
     while open > 0 {
-        poll.poll(&mut events, Some(SILENCE))
-            .map_err(|error| failed("waiting for", error))?;
+        poll.poll(&mut events, Some(SILENCE))?;
         if events.is_empty() {
-            return Err(format!("{address} fell silent"));
+            bail!("it fell silent");
         }
         for event in &events {
             let line = &mut lines[event.token().0];
             if line.written < line.request.len() {
-                line.write().map_err(|error| failed("writing to", error))?;
+                line.write()?;
             }
-            let Some(status) = line
-                .read(&mut part)
-                .map_err(|error| failed("reading from", error))?
-            else {
+            let Some(status) = line.read(&mut part)? else {
                 continue;
             };
             let now = clock::wall();
@@ -127,8 +126,7 @@ pub(crate) fn run(
                 .micros
                 .push(u32::try_from((now - line.sent).as_micros()).unwrap_or(u32::MAX));
             if now - begin < span {
-                line.next(&mut request)
-                    .map_err(|error| failed("writing to", error))?;
+                line.next(&mut request)?;
             } else {
                 open -= 1;
             }
@@ -206,19 +204,18 @@ fn whole(bytes: &[u8]) -> Option<Option<(u16, usize)>> {
 }
 
 /// One request on a connection of its own; the whole answer as text.
-pub(crate) fn ask(address: SocketAddr, request: &str) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("asking {address}: {error}");
-    let mut stream = std::net::TcpStream::connect(address).map_err(failed)?;
-    stream.set_read_timeout(Some(SILENCE)).map_err(failed)?;
-    stream.write_all(request.as_bytes()).map_err(failed)?;
+pub(crate) fn ask(address: SocketAddr, request: &str) -> Result<String> {
+    let mut stream = std::net::TcpStream::connect(address).context(address)?;
+    stream.set_read_timeout(Some(SILENCE))?;
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     let mut part = [0; 2048];
     while !matches!(whole(&answer), Some(Some(_))) {
-        let count = stream.read(&mut part).map_err(failed)?;
+        let count = stream.read(&mut part)?;
         if count == 0 {
-            return Err(format!("{address} closed without an answer"));
+            bail!("{address} closed without an answer");
         }
         answer.extend_from_slice(&part[..count]);
     }
-    String::from_utf8(answer).map_err(|_| format!("{address} answered no text"))
+    String::from_utf8(answer).with_context(|| format!("{address} answered no text"))
 }

@@ -17,10 +17,10 @@ mod rounds;
 mod rows;
 mod seed;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use report::Report;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(
@@ -119,11 +119,11 @@ enum Row {
     },
 }
 
-fn main() -> ExitCode {
+fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let rounds = arguments.rounds.max(3);
     let mut report = Report::new();
-    let done = match arguments.row {
+    match arguments.row {
         Row::All => rows::all(&mut report, rounds),
         Row::HttpCheck { clients } => rows::http_check::run(&mut report, rounds, clients),
         Row::Generate { clients } => rows::generate::run(&mut report, rounds, clients),
@@ -142,18 +142,8 @@ fn main() -> ExitCode {
         Row::Growth => rows::growth::run(&mut report, rounds),
         Row::MemoryOf { clients } => {
             println!("{}", rows::memory::measure(clients));
-            return ExitCode::SUCCESS;
+            return Ok(());
         }
-    };
-    let written = done.and_then(|()| match &arguments.out {
-        Some(path) => report.write(path),
-        None => Ok(()),
-    });
-    match written {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("{reason}");
-            ExitCode::FAILURE
-        }
-    }
+    }?;
+    arguments.out.map_or(Ok(()), |path| report.write(&path))
 }

@@ -1,5 +1,6 @@
 //! Processes under measurement: where they run, and what processor time they used.
 
+use anyhow::{Context as _, Result, bail};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -7,6 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tokio::runtime::Runtime;
 
 /// Puts the server on the first core and the load on the others, where there are at least two. What this
 /// thread starts once it is dropped runs on all of them again: a core is inherited, and a row that did not
@@ -32,20 +34,18 @@ impl Split {
 
     /// Puts a running process on the server's core: the test kit starts its processes from a thread of its
     /// own, which knows nothing of this one's core.
-    pub(crate) fn take(&self, process: u32) -> Result<(), String> {
+    pub(crate) fn take(&self, process: u32) -> Result<()> {
         let Some([server, ..]) = &self.0 else {
             return Ok(());
         };
         let folder = format!("/proc/{process}/task");
-        let failed = |error: &dyn std::fmt::Display| format!("{folder}: {error}");
-        for thread in std::fs::read_dir(&folder).map_err(|error| failed(&error))? {
-            let name = thread.map_err(|error| failed(&error))?.file_name();
+        for thread in std::fs::read_dir(&folder).with_context(|| folder.clone())? {
+            let name = thread?.file_name();
             let thread = name.to_string_lossy().parse().ok().and_then(Pid::from_raw);
-            if let Err(error) = sched_setaffinity(thread, server) {
+            match sched_setaffinity(thread, server) {
                 // A thread that has ended meanwhile needs no core.
-                if error != Errno::SRCH {
-                    return Err(failed(&error));
-                }
+                Err(Errno::SRCH) => {}
+                set => set.with_context(|| folder.clone())?,
             }
         }
         Ok(())
@@ -92,6 +92,12 @@ pub(crate) fn times(process: u32) -> (Duration, Duration) {
     (of(11), of(12))
 }
 
+/// A runtime on this thread.
+pub(crate) fn runtime() -> Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().context("no runtime")
+}
+
 /// The bare server as a process, killed with this value.
 pub(crate) struct Bare {
     child: Child,
@@ -100,43 +106,33 @@ pub(crate) struct Bare {
 
 impl Bare {
     /// Starts it with these headers in every answer.
-    pub(crate) fn start(headers: &[(String, String)]) -> Result<Self, String> {
-        let mut text: String = headers
+    pub(crate) fn start(headers: &[(String, String)]) -> Result<Self> {
+        let lines = headers
             .iter()
-            .map(|(name, value)| format!("{name}: {value}\n"))
-            .collect();
-        text.push('\n');
-        Self::told(&["bare-server"], &text)
+            .map(|(name, value)| format!("{name}: {value}\n"));
+        let text = lines.collect::<String>() + "\n";
+        Self::told(&["bare-server"], text.as_bytes())
     }
 
     /// Starts this program with these words, and tells it `text`.
-    pub(crate) fn told(words: &[&str], text: &str) -> Result<Self, String> {
-        let program =
-            std::env::current_exe().map_err(|error| format!("no path of this program: {error}"))?;
-        let mut child = Command::new(program)
+    pub(crate) fn told(words: &[&str], text: &[u8]) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
             .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|error| format!("the bare server did not start: {error}"))?;
+            .context("the bare server did not start")?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let mut line = String::new();
-        let talked = child
-            .stdin
-            .take()
-            .map_or(Ok(()), |mut stdin| stdin.write_all(text.as_bytes()));
-        let heard = child
-            .stdout
-            .take()
-            .map_or(Ok(0), |stdout| BufReader::new(stdout).read_line(&mut line));
-        let address = talked
-            .and(heard)
-            .ok()
-            .and_then(|_| line.trim().parse().ok());
-        let Some(address) = address else {
-            let _ = child.kill();
-            return Err(format!("the bare server said {line:?}"));
-        };
-        Ok(Self { child, address })
+        let talked = stdin.map_or(Ok(()), |mut stdin| stdin.write_all(text));
+        let heard = stdout.map_or(Ok(0), |stdout| BufReader::new(stdout).read_line(&mut line));
+        match (talked.and(heard), line.trim().parse()) {
+            (Ok(_), Ok(address)) => Ok(Self { child, address }),
+            _ => {
+                let _ = child.kill();
+                bail!("the bare server said {line:?}")
+            }
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {

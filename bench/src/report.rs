@@ -2,6 +2,7 @@
 //! one by one, so that a row can be measured again alone.
 
 use crate::machine;
+use anyhow::{Context as _, Result};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -46,6 +47,16 @@ impl Report {
         self.line(what.as_ref(), figure.as_ref(), 0.0, Goal::None);
     }
 
+    /// A line of the section's table, for nanoseconds.
+    pub(crate) fn nanos(&mut self, what: &str, nanos: f64) {
+        self.figure(what, format!("{nanos:.0} ns"));
+    }
+
+    /// A line of the section's table, for a ratio.
+    pub(crate) fn ratio(&mut self, what: &str, ratio: f64, goal: Goal) {
+        self.line(what, &format!("{ratio:.2}"), ratio, goal);
+    }
+
     /// A line of the section's table. `value` is what the goal is about; `figure` says it in words.
     pub(crate) fn line(&mut self, what: &str, figure: &str, value: f64, goal: Goal) {
         let (goal, mark) = match goal {
@@ -67,7 +78,7 @@ impl Report {
     }
 
     /// Puts the sections into a file of results, each in the place of its earlier self.
-    pub(crate) fn write(&self, path: &Path) -> Result<(), String> {
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let old = std::fs::read_to_string(path).unwrap_or_default();
         let mut kept: Vec<(String, String)> = old
             .split("\n## ")
@@ -86,7 +97,6 @@ impl Report {
         for (title, text) in kept {
             let _ = write!(out, "\n## {title}\n\n{text}\n");
         }
-        std::fs::write(path, out)
-            .map_err(|error| format!("{} cannot be written: {error}", path.display()))
+        std::fs::write(path, out).with_context(|| format!("{} cannot be written", path.display()))
     }
 }

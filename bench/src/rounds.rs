@@ -24,10 +24,15 @@ impl Measures {
         median(self.0[which].clone())
     }
 
+    /// The median of what two contenders give in the same round.
+    fn both(&self, of: usize, other: usize, give: impl Fn(f64, f64) -> f64) -> f64 {
+        let pairs = self.0[of].iter().zip(&self.0[other]);
+        median(pairs.map(|(of, other)| give(*of, *other)).collect())
+    }
+
     /// The median of what one contender has more than another in the same round.
     pub(crate) fn difference(&self, of: usize, less: usize) -> f64 {
-        let pairs = self.0[of].iter().zip(&self.0[less]);
-        median(pairs.map(|(of, less)| of - less).collect())
+        self.both(of, less, |of, less| of - less)
     }
 
     /// The median of that difference as a ratio to a third in the same round.
@@ -38,13 +43,7 @@ impl Measures {
 
     /// The median of the ratio of two contenders in the same round.
     pub(crate) fn ratio(&self, of: usize, to: usize) -> f64 {
-        median(
-            self.0[of]
-                .iter()
-                .zip(&self.0[to])
-                .map(|(of, to)| of / to)
-                .collect(),
-        )
+        self.both(of, to, |of, to| of / to)
     }
 }
 

@@ -2,18 +2,22 @@
 //! take longer than everything that is measured afterwards.
 
 use crate::population::{self, ISSUED, KEY};
+use crate::process;
+use anyhow::{Context as _, Result};
 use futures_util::SinkExt as _;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use tempfile::TempDir;
 use tokenward_core::digest::Keyring;
 use tokenward_core::ids::ClientNo;
 use tokenward_core::slot::Slot;
+use tokenward_testkit::{Server, ServerBuilder};
 use tokio_postgres::NoTls;
 
 /// The digest keys' file of a data directory, with the population's key.
-pub(crate) fn keys(data: &Path) -> Result<(), String> {
+fn keys(data: &Path) -> Result<()> {
     let hex: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut options = std::fs::OpenOptions::new();
     let file = options
@@ -22,7 +26,30 @@ pub(crate) fn keys(data: &Path) -> Result<(), String> {
         .mode(0o600)
         .open(data.join("digest-keys"));
     let written = file.and_then(|mut file| file.write_all(format!("1:{hex}\n").as_bytes()));
-    written.map_err(|error| format!("the digest keys cannot be written: {error}"))
+    written.context("the digest keys cannot be written")
+}
+
+/// A data folder whose store has the clients, in SQLite or in the PostgreSQL database of a URL, and a server on it.
+pub(crate) fn store(database: Option<&str>, clients: u32) -> Result<(TempDir, ServerBuilder)> {
+    let folder = tempfile::tempdir().context("no folder")?;
+    keys(folder.path())?;
+    let builder = || {
+        let builder = Server::builder().data_dir(folder.path());
+        database
+            .iter()
+            .fold(builder, |builder, url| builder.database(url))
+    };
+    // The first start makes the tables.
+    drop(builder().start());
+    match database {
+        Some(url) => process::runtime()?
+            .block_on(postgres(url, clients))
+            .context("PostgreSQL cannot be filled")?,
+        None => sqlite(&folder.path().join("tokenward.sqlite"), clients)
+            .context("SQLite cannot be filled")?,
+    }
+    let builder = builder();
+    Ok((folder, builder))
 }
 
 /// One client as the columns of its two rows.
@@ -56,12 +83,7 @@ const SLOT: &str = "client, generation, digest, digest_key, issued_at, valid_til
     quota2_day, quota2_used";
 
 /// Fills the SQLite file of a server that is not running.
-pub(crate) fn sqlite(file: &Path, clients: u32) -> Result<(), String> {
-    fill_sqlite(file, clients)
-        .map_err(|error| format!("{} cannot be filled: {error}", file.display()))
-}
-
-fn fill_sqlite(file: &Path, clients: u32) -> rusqlite::Result<()> {
+fn sqlite(file: &Path, clients: u32) -> Result<()> {
     let keyring = population::keyring();
     let mut connection = rusqlite::Connection::open(file)?;
     let transaction = connection.transaction()?;
@@ -105,21 +127,11 @@ fn fill_sqlite(file: &Path, clients: u32) -> rusqlite::Result<()> {
             }
         }
     }
-    transaction.commit()
+    Ok(transaction.commit()?)
 }
 
 /// Fills the PostgreSQL database of a server that is not running.
-pub(crate) fn postgres(url: &str, clients: u32) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
-    runtime
-        .block_on(fill_postgres(url, clients))
-        .map_err(|error| format!("PostgreSQL cannot be filled: {error}"))
-}
-
-async fn fill_postgres(url: &str, clients: u32) -> Result<(), tokio_postgres::Error> {
+async fn postgres(url: &str, clients: u32) -> Result<(), tokio_postgres::Error> {
     let keyring = population::keyring();
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(async move { drop(connection.await) });

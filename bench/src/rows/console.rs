@@ -1,12 +1,13 @@
 //! The console's pages with a hundred thousand clients in one workspace, at rest and while checks run at full speed.
 
-use super::http_check::{address, server};
+use super::http_check::{address, head, server};
 use crate::clock;
 use crate::load;
-use crate::population::{self, PRODUCT, Texts};
+use crate::population::{self, Texts};
 use crate::process::Split;
 use crate::report::{Goal, Report};
 use crate::rounds::median;
+use anyhow::{Context as _, Result, bail};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,17 +23,14 @@ const DRAWN: usize = 100_000;
 const IMMEDIATE_MS: f64 = 100.0;
 
 /// Puts every client into the first workspace, and notes uses of half of them.
-fn gather(file: &Path) -> Result<(), String> {
-    let gathered = || -> rusqlite::Result<()> {
-        let connection = rusqlite::Connection::open(file)?;
-        connection.execute("UPDATE client SET workspace = 0", ())?;
-        connection.execute(
-            "INSERT INTO client_use (client, at, source, product) SELECT no, created_at, '192.0.2.7', 0 FROM client WHERE no % 2 = 0",
-            (),
-        )?;
-        Ok(())
-    };
-    gathered().map_err(|error| format!("{} cannot be gathered: {error}", file.display()))
+fn gather(file: &Path) -> Result<()> {
+    let connection = rusqlite::Connection::open(file)?;
+    connection.execute("UPDATE client SET workspace = 0", ())?;
+    connection.execute(
+        "INSERT INTO client_use (client, at, source, product) SELECT no, created_at, '192.0.2.7', 0 FROM client WHERE no % 2 = 0",
+        (),
+    )?;
+    Ok(())
 }
 
 /// A request of a browser.
@@ -41,8 +39,8 @@ fn get(path: &str, cookie: &str) -> String {
 }
 
 /// The first operator's cookie.
-fn joined(public: SocketAddr, link: &str) -> Result<String, String> {
-    let at = link.find("/console/").ok_or("no link")?;
+fn joined(public: SocketAddr, link: &str) -> Result<String> {
+    let at = link.find("/console/").context("no link")?;
     let form = "email=a%40example.com&name=A&password=plum-tractor-7-galaxy&password_again=plum-tractor-7-galaxy";
     let request = format!(
         "POST {} HTTP/1.1\r\nhost: console\r\nsec-fetch-site: same-origin\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{form}",
@@ -54,18 +52,18 @@ fn joined(public: SocketAddr, link: &str) -> Result<String, String> {
         .lines()
         .find_map(|line| line.strip_prefix("set-cookie: "))
         .and_then(|line| line.split(';').next());
-    let cookie = cookie.ok_or_else(|| format!("no cookie: {answer}"))?;
+    let cookie = cookie.with_context(|| format!("no cookie: {answer}"))?;
     Ok(cookie.to_owned())
 }
 
 /// How long each of some loads of a page took, in milliseconds.
-fn page(public: SocketAddr, path: &str, cookie: &str, rounds: usize) -> Result<Vec<f64>, String> {
+fn page(public: SocketAddr, path: &str, cookie: &str, rounds: usize) -> Result<Vec<f64>> {
     let mut took = Vec::new();
     for round in 0..=rounds {
         let before = clock::wall();
         let answer = load::ask(public, &get(path, cookie))?;
         if !answer.starts_with("HTTP/1.1 200") {
-            return Err(format!("{path}: {}", answer.lines().next().unwrap_or("")));
+            bail!("{path}: {}", answer.lines().next().unwrap_or(""));
         }
         if round > 0 {
             took.push((clock::wall() - before).as_secs_f64() * 1e3);
@@ -74,16 +72,15 @@ fn page(public: SocketAddr, path: &str, cookie: &str, rounds: usize) -> Result<V
     Ok(took)
 }
 
-pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<(), String> {
+pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()> {
     let split = Split::new();
-    let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
-    let mut server = server(&split, folder.path(), clients)?;
+    let (folder, mut server) = server(&split, clients)?;
     server.terminate();
     gather(&folder.path().join("tokenward.sqlite"))?;
     server.restart();
     let (public, check) = (address(server.public())?, address(server.internal())?);
     let link = std::fs::read_to_string(folder.path().join("console-link"));
-    let cookie = joined(public, &link.map_err(|error| error.to_string())?)?;
+    let cookie = joined(public, &link?)?;
     let keyring = population::keyring();
     let (workspace, client) = (
         population::workspace_id(0),
@@ -109,9 +106,7 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
         ("the audit log", "/console/audit".to_owned()),
     ];
     let texts = Texts::draw(clients, DRAWN, 4);
-    let head = format!(
-        "GET /check/production/{PRODUCT} HTTP/1.1\r\nhost: checker\r\nx-cleartax-auth-token: "
-    );
+    let head = head();
     report.section(
         "The console",
         &format!(
@@ -119,12 +114,12 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
         ),
     );
     let (mut busy, stop) = (Vec::new(), AtomicBool::new(false));
-    let rate = std::thread::scope(|scope| -> Result<f64, String> {
+    let rate = std::thread::scope(|scope| -> Result<f64> {
         let mut at_rest = Vec::new();
         for (_, path) in &pages {
             at_rest.push(page(public, path, &cookie, rounds)?);
         }
-        let checking = scope.spawn(|| -> Result<f64, String> {
+        let checking = scope.spawn(|| -> Result<f64> {
             split.loading();
             let (mut next, mut rates) = (0, Vec::new());
             while !stop.load(Ordering::Relaxed) {
@@ -143,12 +138,12 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
             }
             Ok(median(rates))
         });
-        let loaded: Result<Vec<_>, String> = pages
+        let loaded: Result<Vec<_>> = pages
             .iter()
             .map(|(_, path)| page(public, path, &cookie, rounds))
             .collect();
         stop.store(true, Ordering::Relaxed);
-        let rate = checking.join().map_err(|_| "the load generator failed")??;
+        let rate = checking.join().expect("the load generator")?;
         for ((name, _), (rest, loaded)) in pages.iter().zip(at_rest.into_iter().zip(loaded?)) {
             busy.push((*name, median(rest), median(loaded)));
         }

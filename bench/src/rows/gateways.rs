@@ -2,11 +2,13 @@
 //! our place.
 
 use super::calls::calls;
-use crate::ext_authz::{answer, hexadecimal};
+use super::http_check::address;
+use crate::ext_authz::answer;
 use crate::load;
-use crate::process::Bare;
+use crate::process::{self, Bare};
 use crate::report::{Goal, Report};
 use crate::rounds::{Measures, interleave};
+use anyhow::{Context as _, Result};
 use gateways::{Kind, Places, Running, gateway};
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -31,8 +33,8 @@ pub(super) struct House {
 }
 
 impl House {
-    fn start() -> Result<House, String> {
-        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    fn start() -> Result<House> {
+        let folder = tempfile::tempdir()?;
         let unix = folder.path().join("check.sock");
         let server = Server::builder()
             .arg("--internal-unix")
@@ -41,22 +43,15 @@ impl House {
             .arg("127.0.0.1/32")
             .start();
         let api = server.api();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| error.to_string())?;
-        let made = runtime.block_on(async {
+        let made = process::runtime()?.block_on(async {
             let workspace = api.workspace("acme").await?;
             api.product("e-invoice", "E-Invoice").await?;
             let erp = api.client(&workspace, NewClient::production("erp")).await?;
             let token = api.generate(&erp.secret).await?.token().access_token;
-            let permit = api
-                .check("production", "e-invoice", &token)
-                .await?
-                .expect(200);
-            Ok::<_, tokenward_testkit::Broken>((token, permit))
+            let permit = api.check("production", "e-invoice", &token).await?;
+            Ok::<_, tokenward_testkit::Broken>((token, permit.expect(200)))
         });
-        let (token, permit) = made.map_err(|error| error.to_string())?;
+        let (token, permit) = made?;
         let headers = permit.headers.iter();
         let head: Vec<(String, String)> = headers
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned()))
@@ -75,11 +70,8 @@ impl House {
         })
     }
 
-    pub(super) fn internal(&self) -> Result<SocketAddr, String> {
-        let authority = self.server.internal().trim_start_matches("http://");
-        authority
-            .parse()
-            .map_err(|error| format!("{authority}: {error}"))
+    pub(super) fn internal(&self) -> Result<SocketAddr> {
+        address(self.server.internal())
     }
 
     /// A gateway that asks `checker`.
@@ -94,18 +86,18 @@ impl House {
         })
     }
 
-    pub(super) fn permits(&self) -> Result<u64, String> {
+    pub(super) fn permits(&self) -> Result<u64> {
         let metrics = load::ask(self.internal()?, "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")?;
         let line = metrics
             .lines()
             .find(|line| line.contains("outcome=\"PERMIT\""));
         let count = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
-        count.ok_or_else(|| "no permits are counted".to_owned())
+        count.context("no permits are counted")
     }
 }
 
 /// Loads each gateway in turn; answers a second.
-fn measure(house: &House, rounds: usize, gateways: &[Running]) -> Result<Measures, String> {
+fn measure(house: &House, rounds: usize, gateways: &[Running]) -> Result<Measures> {
     let request = format!(
         "GET /e-invoice/v1/invoices HTTP/1.1\r\nhost: api.example.com\r\nx-cleartax-auth-token: {}\r\n\r\n",
         house.token
@@ -145,7 +137,7 @@ pub(crate) enum Section {
 }
 
 /// Runs one section, or all three.
-pub(crate) fn run(report: &mut Report, rounds: usize, only: Option<Section>) -> Result<(), String> {
+pub(crate) fn run(report: &mut Report, rounds: usize, only: Option<Section>) -> Result<()> {
     let house = House::start()?;
     let wanted = |section| only.is_none_or(|only| only == section);
     if wanted(Section::Nginx) {
@@ -160,12 +152,12 @@ pub(crate) fn run(report: &mut Report, rounds: usize, only: Option<Section>) -> 
     Ok(())
 }
 
-fn kind(name: &str) -> Result<&'static Kind, String> {
+fn kind(name: &str) -> Result<&'static Kind> {
     let found = gateways::ALL.iter().find(|kind| kind.name == name);
-    found.ok_or_else(|| format!("no gateway is called {name}"))
+    found.with_context(|| format!("no gateway is called {name}"))
 }
 
-fn nginx(report: &mut Report, rounds: usize, house: &House) -> Result<(), String> {
+fn nginx(report: &mut Report, rounds: usize, house: &House) -> Result<()> {
     let (ours, bare) = (house.internal()?, Bare::start(&house.head)?);
     let gateways = [
         house.gateway(&gateway::NGINX_UNASKED, ours),
@@ -188,31 +180,19 @@ fn nginx(report: &mut Report, rounds: usize, house: &House) -> Result<(), String
         ],
     );
     let mut rate = |what: &str, of_to, goal| ratio(report, &measures, what, of_to, goal);
-    rate(
-        "our check, of a bare server in our place",
-        (1, 2),
-        Goal::AtLeast(0.97),
-    );
+    let what = "our check, of a bare server in our place";
+    rate(what, (1, 2), Goal::AtLeast(0.97));
     rate("our check, of no check", (1, 0), Goal::AtLeast(0.60));
-    rate(
-        "our check over a unix socket, of no check",
-        (3, 0),
-        Goal::None,
-    );
-    rate(
-        "our check without kept connections, of no check",
-        (4, 0),
-        Goal::None,
-    );
+    let what = "our check over a unix socket, of no check";
+    rate(what, (3, 0), Goal::None);
+    let what = "our check without kept connections, of no check";
+    rate(what, (4, 0), Goal::None);
     Ok(())
 }
 
-fn envoy(report: &mut Report, rounds: usize, house: &House) -> Result<(), String> {
+fn envoy(report: &mut Report, rounds: usize, house: &House) -> Result<()> {
     let (ours, bare) = (house.internal()?, Bare::start(&house.head)?);
-    let tonic = Bare::told(
-        &["bare-grpc", "tonic"],
-        &hexadecimal(&answer(&house.identity)),
-    )?;
+    let tonic = Bare::told(&["bare-grpc", "tonic"], &answer(&house.identity))?;
     let gateways = [
         house.gateway(&gateway::ENVOY_UNASKED, ours),
         house.gateway(kind("envoy over gRPC")?, ours),
@@ -236,26 +216,14 @@ fn envoy(report: &mut Report, rounds: usize, house: &House) -> Result<(), String
         ],
     );
     let mut rate = |what: &str, of_to, goal| ratio(report, &measures, what, of_to, goal);
-    rate(
-        "our check over gRPC, of bare tonic in our place",
-        (1, 2),
-        Goal::AtLeast(0.97),
-    );
-    rate(
-        "our check over gRPC, of no check",
-        (1, 0),
-        Goal::AtLeast(0.52),
-    );
-    rate(
-        "our check over a unix socket, of no check",
-        (3, 0),
-        Goal::None,
-    );
-    rate(
-        "our check over HTTP, of a bare server in our place",
-        (4, 5),
-        Goal::AtLeast(0.97),
-    );
+    let what = "our check over gRPC, of bare tonic in our place";
+    rate(what, (1, 2), Goal::AtLeast(0.97));
+    let what = "our check over gRPC, of no check";
+    rate(what, (1, 0), Goal::AtLeast(0.52));
+    let what = "our check over a unix socket, of no check";
+    rate(what, (3, 0), Goal::None);
+    let what = "our check over HTTP, of a bare server in our place";
+    rate(what, (4, 5), Goal::AtLeast(0.97));
     rate("our check over HTTP, of no check", (4, 0), Goal::None);
     Ok(())
 }

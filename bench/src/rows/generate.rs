@@ -10,6 +10,7 @@ use crate::population::{self, Numbers};
 use crate::report::{Goal, Report};
 use crate::rounds::median;
 use crate::seed;
+use anyhow::Result;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokenward_testkit::{PgCluster, Server};
@@ -21,7 +22,15 @@ const SPAN: Duration = Duration::from_secs(3);
 /// Clients whose requests are drawn; as many requests are prepared.
 const DRAWN: usize = 50_000;
 
-pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<(), String> {
+/// Callers generate more here than in a day of a real one.
+const UNLIMITED: [&str; 4] = [
+    "--quota-per-day",
+    "1000000",
+    "--secret-calls-per-second",
+    "0",
+];
+
+pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()> {
     report.section(
         "Generate",
         &format!(
@@ -29,20 +38,9 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
             SPAN.as_secs()
         ),
     );
-    let folder = || tempfile::tempdir().map_err(|error| format!("no folder: {error}"));
-    let (ours, floor) = (folder()?, folder()?);
-    for data in [&ours, &floor] {
-        seed::keys(data.path())?;
-        drop(Server::builder().data_dir(data.path()).start());
-        seed::sqlite(&data.path().join("tokenward.sqlite"), clients)?;
-    }
-    let server = Server::builder()
-        .data_dir(ours.path())
-        .arg("--quota-per-day")
-        .arg("1000000")
-        .arg("--secret-calls-per-second")
-        .arg("0")
-        .start();
+    let (_data, ours) = seed::store(None, clients)?;
+    let (floor, _) = seed::store(None, clients)?;
+    let server = ours.args(&UNLIMITED).start();
     let file = floor.path().join("tokenward.sqlite");
     let mut bare = Sqlite::open(&file, clients, 1)?;
     let over_http = floor_server::start(Sqlite::open(&file, clients, 2)?)?;
@@ -51,29 +49,10 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
     drop((server, bare));
 
     let cluster = PgCluster::start();
-    let (ours, floor) = (cluster.url(), cluster.new_database("floor"));
-    let mut server = None;
-    for url in [&floor, &ours] {
-        let data = folder()?;
-        seed::keys(data.path())?;
-        let builder = || Server::builder().data_dir(data.path()).database(url);
-        drop(builder().start());
-        seed::postgres(url, clients)?;
-        if *url == ours {
-            server = Some((
-                builder()
-                    .arg("--quota-per-day")
-                    .arg("1000000")
-                    .arg("--secret-calls-per-second")
-                    .arg("0")
-                    .start(),
-                data,
-            ));
-        }
-    }
-    let Some((server, _data)) = server else {
-        return Err("no server".into());
-    };
+    let floor = cluster.new_database("floor");
+    drop(seed::store(Some(&floor), clients)?);
+    let (_data, ours) = seed::store(Some(&cluster.url()), clients)?;
+    let server = ours.args(&UNLIMITED).start();
     let mut bare = Postgres::open(&floor, clients, 1)?;
     let over_http = floor_server::start(Postgres::open(&floor, clients, 2)?)?;
     let floors = (&mut bare as &mut dyn Bare, over_http);
@@ -82,7 +61,7 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
 
 /// Refusals that the writer decides and that write nothing: of callers whose quota is used up. To compare two servers, run it
 /// with one and the other as `TOKENWARD_BIN` in turns.
-pub(crate) fn refusals(report: &mut Report, rounds: usize, clients: u32) -> Result<(), String> {
+pub(crate) fn refusals(report: &mut Report, rounds: usize, clients: u32) -> Result<()> {
     report.section(
         "Refusals",
         &format!(
@@ -90,29 +69,24 @@ pub(crate) fn refusals(report: &mut Report, rounds: usize, clients: u32) -> Resu
             SPAN.as_secs()
         ),
     );
-    let folder = || tempfile::tempdir().map_err(|error| format!("no folder: {error}"));
     let one = ["--quota-per-day", "1", "--secret-calls-per-second", "0"];
-    let data = folder()?;
-    seed::keys(data.path())?;
-    drop(Server::builder().data_dir(data.path()).start());
-    seed::sqlite(&data.path().join("tokenward.sqlite"), clients)?;
-    let builder = Server::builder().data_dir(data.path());
-    let server = one.iter().fold(builder, |all, arg| all.arg(arg)).start();
-    refused(report, "SQLite", rounds, clients, &server)?;
-    drop(server);
-    let (cluster, data) = (PgCluster::start(), folder()?);
-    let url = cluster.url();
-    seed::keys(data.path())?;
-    drop(
-        Server::builder()
-            .data_dir(data.path())
-            .database(&url)
-            .start(),
-    );
-    seed::postgres(&url, clients)?;
-    let builder = Server::builder().data_dir(data.path()).database(&url);
-    let server = one.iter().fold(builder, |all, arg| all.arg(arg)).start();
-    refused(report, "PostgreSQL", rounds, clients, &server)
+    let (_data, builder) = seed::store(None, clients)?;
+    refused(
+        report,
+        "SQLite",
+        rounds,
+        clients,
+        builder.args(&one).start(),
+    )?;
+    let cluster = PgCluster::start();
+    let (_data, builder) = seed::store(Some(&cluster.url()), clients)?;
+    refused(
+        report,
+        "PostgreSQL",
+        rounds,
+        clients,
+        builder.args(&one).start(),
+    )
 }
 
 fn refused(
@@ -120,8 +94,8 @@ fn refused(
     engine: &str,
     rounds: usize,
     clients: u32,
-    server: &Server,
-) -> Result<(), String> {
+    server: Server,
+) -> Result<()> {
     let address = address(server.public())?;
     let requests = requests(clients);
     let mut next = 0;
@@ -141,10 +115,8 @@ fn refused(
     for _ in 0..rounds {
         rates.push(run()?.all(429)?.rate());
     }
-    report.figure(
-        format!("{engine}: refusals a second"),
-        format!("{:.0}", median(rates)),
-    );
+    let rate = median(rates);
+    report.figure(format!("{engine}: refusals a second"), format!("{rate:.0}"));
     Ok(())
 }
 
@@ -167,7 +139,7 @@ fn compare(
     clients: u32,
     server: &Server,
     (bare, over_http): (&mut dyn Bare, SocketAddr),
-) -> Result<(), String> {
+) -> Result<()> {
     let goal = if engine == "SQLite" { 0.75 } else { 0.6 };
     let address = address(server.public())?;
     let requests = requests(clients);
@@ -195,7 +167,7 @@ fn compare(
                     let mut took = Vec::new();
                     while clock::wall() - begin < SPAN {
                         let start = clock::wall();
-                        bare.commit(CALLERS)?;
+                        bare.commit(CALLERS, false)?;
                         took.push((clock::wall() - start).as_secs_f64() * 1000.0);
                     }
                     if round > 0 {
@@ -225,48 +197,48 @@ fn compare(
     let (http_ratio, of_http) = (of(&http_rates, &floors), of(&rates, &http_rates));
     let (http_rate, http_p99) = (median(http_rates), median(http_p99));
     let (p99, p50, commit) = (median(p99), median(p50), median(commits));
-    report.figure(
-        format!("{engine}: bare group commit, tokens a second"),
+    let mut line = |what: &str, figure: String, value: f64, goal| {
+        report.line(&format!("{engine}: {what}"), &figure, value, goal);
+    };
+    let mut figure = |what: &str, figure: String| line(what, figure, 0.0, Goal::None);
+    figure(
+        "bare group commit, tokens a second",
         format!("{:.0}", median(floors)),
     );
-    report.figure(
-        format!("{engine}: one bare commit of {CALLERS}"),
+    figure(
+        &format!("one bare commit of {CALLERS}"),
         format!("{commit:.2} ms"),
     );
-    report.figure(
-        format!("{engine}: floor over HTTP, tokens a second"),
+    figure(
+        "floor over HTTP, tokens a second",
         format!("{http_rate:.0}"),
     );
-    report.figure(
-        format!("{engine}: floor over HTTP, of bare group commit"),
+    figure(
+        "floor over HTTP, of bare group commit",
         format!("{http_ratio:.2}"),
     );
-    report.figure(
-        format!("{engine}: floor over HTTP, p99 in bare commits"),
+    figure(
+        "floor over HTTP, p99 in bare commits",
         format!("{:.1}", http_p99 / commit),
     );
-    report.figure(
-        format!("{engine}: generate over HTTP, tokens a second"),
+    figure(
+        "generate over HTTP, tokens a second",
         format!("{:.0}", median(rates)),
     );
-    report.figure(
-        format!("{engine}: p50 and p99"),
-        format!("{p50:.2} and {p99:.2} ms"),
-    );
-    report.line(
-        &format!("{engine}: generate, of bare group commit"),
-        &format!("{ratio:.2}"),
-        ratio,
-        Goal::AtLeast(goal),
-    );
-    report.figure(
-        format!("{engine}: generate, of the floor over HTTP"),
+    figure("p50 and p99", format!("{p50:.2} and {p99:.2} ms"));
+    let what = "generate, of bare group commit";
+    line(what, format!("{ratio:.2}"), ratio, Goal::AtLeast(goal));
+    line(
+        "generate, of the floor over HTTP",
         format!("{of_http:.2}"),
+        0.0,
+        Goal::None,
     );
-    report.line(
-        &format!("{engine}: p99, in bare commits"),
-        &format!("{:.1}", p99 / commit),
-        p99 / commit,
+    let p99 = p99 / commit;
+    line(
+        "p99, in bare commits",
+        format!("{p99:.1}"),
+        p99,
         Goal::AtMost(5.0),
     );
     Ok(())

@@ -6,8 +6,10 @@ use crate::process::{self, Bare, Split};
 use crate::report::{Goal, Report};
 use crate::rounds::median;
 use crate::seed;
+use anyhow::{Context as _, Result, ensure};
 use std::net::SocketAddr;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokenward_testkit::Server;
 
 /// Connections kept.
@@ -21,46 +23,48 @@ const DRAWN: usize = 500_000;
 struct Side {
     address: SocketAddr,
     process: u32,
+    seen: Seen,
+}
+
+/// What was seen of it, a value a round, and in all.
+#[derive(Default)]
+struct Seen {
     rates: Vec<f64>,
     p99: Vec<f64>,
+    busy: Vec<f64>,
     answers: u64,
     user: Duration,
     system: Duration,
-    busy: Vec<f64>,
 }
 
 impl Side {
     fn new(address: SocketAddr, process: u32) -> Self {
-        let zero = Duration::ZERO;
         Self {
             address,
             process,
-            rates: vec![],
-            p99: vec![],
-            answers: 0,
-            user: zero,
-            system: zero,
-            busy: vec![],
+            seen: Seen::default(),
         }
     }
 
-    fn load(&mut self, counts: bool, request: impl FnMut(&mut Vec<u8>)) -> Result<(), String> {
+    fn load(&mut self, counts: bool, request: impl FnMut(&mut Vec<u8>)) -> Result<()> {
         let before = process::times(self.process);
         let outcome: Outcome = load::run(self.address, CONNECTIONS, SPAN, request)?.all(200)?;
         let after = process::times(self.process);
         if counts {
             let (user, system) = (after.0 - before.0, after.1 - before.1);
-            self.rates.push(outcome.rate());
-            self.p99.push(outcome.quantile_ms(0.99));
-            self.busy
-                .push((user + system).as_secs_f64() / outcome.span.as_secs_f64());
-            self.answers += outcome.micros.len() as u64;
-            self.user += user;
-            self.system += system;
+            let (seen, used) = (&mut self.seen, (user + system).as_secs_f64());
+            seen.rates.push(outcome.rate());
+            seen.p99.push(outcome.quantile_ms(0.99));
+            seen.busy.push(used / outcome.span.as_secs_f64());
+            seen.answers += outcome.micros.len() as u64;
+            seen.user += user;
+            seen.system += system;
         }
         Ok(())
     }
+}
 
+impl Seen {
     /// Microseconds of processor time an answer: user mode, kernel.
     fn cost(&self) -> (f64, f64) {
         let each = |time: Duration| time.as_secs_f64() * 1e6 / self.answers as f64;
@@ -68,29 +72,25 @@ impl Side {
     }
 }
 
-/// A server on SQLite with the population, on the server's core.
-pub(crate) fn server(
-    split: &Split,
-    data: &std::path::Path,
-    clients: u32,
-) -> Result<Server, String> {
-    seed::keys(data)?;
-    // The first start makes the tables.
-    drop(Server::builder().data_dir(data).start());
-    seed::sqlite(&data.join("tokenward.sqlite"), clients)?;
+/// A server on SQLite with the population, on the server's core, and its data folder.
+pub(crate) fn server(split: &Split, clients: u32) -> Result<(TempDir, Server)> {
+    let (folder, builder) = seed::store(None, clients)?;
     split.starting();
-    let server = Server::builder()
-        .data_dir(data)
-        .args(&["--check-threads", "1"])
-        .start();
+    let server = builder.args(&["--check-threads", "1"]).start();
     split.take(server.process_id())?;
-    Ok(server)
+    Ok((folder, server))
 }
 
 /// The address in a base URL.
-pub(crate) fn address(base: &str) -> Result<SocketAddr, String> {
+pub(crate) fn address(base: &str) -> Result<SocketAddr> {
     let text = base.strip_prefix("http://").unwrap_or(base);
-    text.parse().map_err(|_| format!("{base} is no address"))
+    text.parse()
+        .with_context(|| format!("{base} is no address"))
+}
+
+/// The head of a check up to its token.
+pub(crate) fn head() -> String {
+    format!("GET /check/production/{PRODUCT} HTTP/1.1\r\nhost: checker\r\nx-cleartax-auth-token: ")
 }
 
 /// The headers of an answer, less those that a server adds by itself.
@@ -106,15 +106,12 @@ fn headers(answer: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<(), String> {
+pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()> {
     let split = Split::new();
-    let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
-    let server = server(&split, folder.path(), clients)?;
+    let (_folder, server) = server(&split, clients)?;
     let texts = Texts::draw(clients, DRAWN, 4);
     let check = address(server.internal())?;
-    let head = format!(
-        "GET /check/production/{PRODUCT} HTTP/1.1\r\nhost: checker\r\nx-cleartax-auth-token: "
-    );
+    let head = head();
     let mut next = 0;
     let mut request = |out: &mut Vec<u8>| {
         next += 1;
@@ -127,18 +124,15 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
     let mut first = Vec::new();
     request(&mut first);
     let sample = load::ask(check, &String::from_utf8_lossy(&first))?;
-    if !sample.starts_with("HTTP/1.1 200") {
-        return Err(format!("the first check was answered {sample:?}"));
-    }
+    let good = sample.starts_with("HTTP/1.1 200");
+    ensure!(good, "the first check was answered {sample:?}");
     let bare = Bare::start(&headers(&sample))?;
     let same = load::ask(bare.address, &String::from_utf8_lossy(&first))?;
-    if same.len() != sample.len() {
-        return Err(format!(
-            "the bare server's answer has {} bytes, the check's {}",
-            same.len(),
-            sample.len()
-        ));
-    }
+    let (own, others) = (sample.len(), same.len());
+    ensure!(
+        own == others,
+        "the bare server's answer has {others} bytes, the check's {own}"
+    );
     split.loading();
     let mut sides = [
         Side::new(bare.address, bare.id()),
@@ -150,7 +144,7 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
             sides[(round + turn) % 2].load(round > 0, &mut request)?;
         }
     }
-    let [floor, ours] = &sides;
+    let [floor, ours] = sides.map(|side| side.seen);
     report.section(
         "Check over HTTP",
         &format!(
@@ -159,37 +153,23 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
             sample.len()
         ),
     );
-    let ratio = median(
-        ours.rates
-            .iter()
-            .zip(&floor.rates)
-            .map(|(ours, floor)| ours / floor)
-            .collect(),
-    );
-    for (name, side) in [("bare hyper", floor), ("check", ours)] {
+    let pairs = ours.rates.iter().zip(&floor.rates);
+    let ratio = median(pairs.map(|(ours, floor)| ours / floor).collect());
+    for (name, side) in [("bare hyper", &floor), ("check", &ours)] {
         let (user, system) = side.cost();
         let rate = median(side.rates.clone());
         report.figure(format!("{name}: answers a second"), format!("{rate:.0}"));
-        let goal = if name == "check" {
-            Goal::AtMost(1.5)
-        } else {
-            Goal::None
+        let goal = match name {
+            "check" => Goal::AtMost(1.5),
+            _ => Goal::None,
         };
-        report.line(
-            &format!("{name}: user time an answer"),
-            &format!("{user:.2} us"),
-            user,
-            goal,
-        );
-        report.figure(
-            format!("{name}: kernel time an answer"),
-            format!("{system:.2} us"),
-        );
+        let what = format!("{name}: user time an answer");
+        report.line(&what, &format!("{user:.2} us"), user, goal);
+        let what = format!("{name}: kernel time an answer");
+        report.figure(what, format!("{system:.2} us"));
         let (p99, busy) = (median(side.p99.clone()), median(side.busy.clone()));
-        report.figure(
-            format!("{name}: p99, share of its core used"),
-            format!("{p99:.2} ms, {busy:.2}"),
-        );
+        let what = format!("{name}: p99, share of its core used");
+        report.figure(what, format!("{p99:.2} ms, {busy:.2}"));
     }
     report.line(
         "check, of bare hyper",

@@ -1,5 +1,6 @@
 //! Verifying an RS256 token with the usual crate: what a check that can revoke is compared with.
 
+use anyhow::{Context as _, Result};
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
@@ -21,12 +22,9 @@ pub(crate) struct Jwt {
 }
 
 impl Jwt {
-    pub(crate) fn new() -> Result<Self, String> {
-        let pair =
-            KeyPair::generate(KeySize::Rsa2048).map_err(|error| format!("no RSA key: {error}"))?;
-        let pkcs8 = pair
-            .as_der()
-            .map_err(|error| format!("no RSA key: {error}"))?;
+    pub(crate) fn new() -> Result<Self> {
+        let pair = KeyPair::generate(KeySize::Rsa2048).context("no RSA key")?;
+        let pkcs8 = pair.as_der().context("no RSA key")?;
         let sub = "0198f1c2-7a3b-4c5d-8e9f-001122334455".to_owned();
         let claims = Claims {
             sub,
@@ -36,7 +34,7 @@ impl Jwt {
         // What `encode` wants is the PKCS #1 key inside the PKCS #8 envelope, whose head has 26 bytes.
         let key = EncodingKey::from_rsa_der(&pkcs8.as_ref()[26..]);
         let token = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key)
-            .map_err(|error| format!("no RS256 token: {error}"))?;
+            .context("no RS256 token")?;
         let key = DecodingKey::from_rsa_der(pair.public_key().as_ref());
         let mut validation = Validation::new(Algorithm::RS256);
         validation.set_audience(&["e-invoice"]);

@@ -3,6 +3,7 @@
 use crate::machine;
 use crate::population;
 use crate::report::{Goal, Report};
+use anyhow::{Context as _, Result};
 use std::hint::black_box;
 use std::process::Command;
 
@@ -15,35 +16,23 @@ pub(crate) fn measure(clients: u32) -> u64 {
     after.saturating_sub(before)
 }
 
-pub(crate) fn run(report: &mut Report) -> Result<(), String> {
+pub(crate) fn run(report: &mut Report) -> Result<()> {
     report.section(
         "Memory of a replica",
         "Resident memory before and after filling a replica, each size in a process of its own; labels like `erp-0000001`; half of the clients restricted to two products.",
     );
     for clients in [1_000_000_u32, 10_000_000] {
-        let program =
-            std::env::current_exe().map_err(|error| format!("no path of this program: {error}"))?;
-        let output = Command::new(program)
+        let output = Command::new(std::env::current_exe()?)
             .args(["memory-of", &clients.to_string()])
-            .output()
-            .map_err(|error| format!("memory-of did not start: {error}"))?;
+            .output()?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let bytes: u64 = text
-            .trim()
-            .parse()
-            .map_err(|_| format!("memory-of answered {text:?}"))?;
+        let bytes = text.trim().parse::<u64>();
+        let bytes = bytes.with_context(|| format!("memory-of answered {text:?}"))?;
         let each = bytes as f64 / f64::from(clients);
-        let what = format!(
-            "{} million clients ({} MiB)",
-            clients / 1_000_000,
-            bytes >> 20
-        );
-        report.line(
-            &what,
-            &format!("{each:.1} B a client"),
-            each,
-            Goal::AtMost(130.0),
-        );
+        let (millions, mebibytes) = (clients / 1_000_000, bytes >> 20);
+        let what = format!("{millions} million clients ({mebibytes} MiB)");
+        let figure = format!("{each:.1} B a client");
+        report.line(&what, &figure, each, Goal::AtMost(130.0));
     }
     Ok(())
 }

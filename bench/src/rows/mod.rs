@@ -14,6 +14,7 @@ pub(crate) mod tower;
 pub(crate) mod writer;
 
 use crate::report::Report;
+use anyhow::Result;
 
 /// Clients where nothing else is said.
 const CLIENTS: u32 = 1_000_000;
@@ -29,7 +30,7 @@ fn few(rounds: usize) -> usize {
 }
 
 /// Every row in turn.
-pub(crate) fn all(report: &mut Report, rounds: usize) -> Result<(), String> {
+pub(crate) fn all(report: &mut Report, rounds: usize) -> Result<()> {
     http_check::run(report, few(rounds), CLIENTS)?;
     check::run(report, rounds, CLIENTS)?;
     writer::run(report, rounds, CLIENTS, CHANGES)?;

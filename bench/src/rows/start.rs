@@ -6,34 +6,28 @@ use crate::process::Split;
 use crate::report::{Goal, Report};
 use crate::rounds::median;
 use crate::seed;
+use anyhow::Result;
 use tokenward_testkit::{PgCluster, Server};
 
 /// Starts of each engine.
 const STARTS: usize = 5;
 
-pub(crate) fn run(report: &mut Report, clients: u32) -> Result<(), String> {
+pub(crate) fn run(report: &mut Report, clients: u32) -> Result<()> {
     report.section(
         "Start",
         &format!("{clients} clients, from the start of the process to its being ready, median of {STARTS} starts with the files in the page cache. Ready means complete."),
     );
     let millions = f64::from(clients) / 1e6;
-    let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
-    drop(http_check::server(&Split::new(), folder.path(), clients)?);
+    let (folder, server) = http_check::server(&Split::new(), clients)?;
+    drop(server);
     let sqlite = || Server::builder().data_dir(folder.path()).start();
     line(report, "SQLite", millions, &sqlite);
 
     let cluster = PgCluster::start();
-    let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
-    seed::keys(folder.path())?;
-    let postgres = || {
-        Server::builder()
-            .data_dir(folder.path())
-            .database(&cluster.url())
-            .start()
-    };
-    drop(postgres());
-    seed::postgres(&cluster.url(), clients)?;
-    line(report, "PostgreSQL", millions, &postgres);
+    let url = cluster.url();
+    let (folder, _) = seed::store(Some(&url), clients)?;
+    let builder = || Server::builder().data_dir(folder.path()).database(&url);
+    line(report, "PostgreSQL", millions, &|| builder().start());
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The layer for Rust services with its live replica, beside the check in process; and how long a replica
 //! takes to be fed from nothing, and what it weighs then.
 
-use super::check::{BATCH, DRAWN, advance, check_all, facts, nanos_each};
+use super::check::{BATCH, DRAWN, batch, checks, facts};
 use super::http_check;
 use crate::clock::{self, Real};
 use crate::machine;
@@ -9,45 +9,25 @@ use crate::population::{self, PRODUCT, Texts};
 use crate::process::Split;
 use crate::report::{Goal, Report};
 use crate::rounds;
+use anyhow::{Context as _, Result};
 use http::{HeaderValue, Request, Response};
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::ready;
 use std::hint::black_box;
 use std::path::Path;
 use std::pin::pin;
-use std::process::Command;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokenward_core::verdict::Presented;
-use tokenward_testkit::Server;
 use tokenward_tower::{
-    CheckLayer, Checker, Endpoint, EndpointError, Environment, PeerAddr, Permit, Replica, Verdict,
+    CheckLayer, Checker, Endpoint, Environment, PeerAddr, Permit, Replica, Verdict,
 };
-use tower::{Layer as _, Service};
+use tower::{Layer as _, Service, service_fn};
 
 type Asked = Request<Empty<Bytes>>;
-
-/// The service inside: it does nothing but look whether a permit came with the request.
-#[derive(Clone, Copy)]
-struct Inside;
-
-impl Service<Asked> for Inside {
-    type Response = Response<Empty<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Asked) -> Self::Future {
-        black_box(request.extensions().get::<Permit>());
-        ready(Ok(Response::new(Empty::new())))
-    }
-}
 
 /// A request as a server hands it on.
 fn request(text: &str) -> Asked {
@@ -101,25 +81,10 @@ fn check(own: &tokenward_core::Replica, request: &Asked) {
     }
 }
 
-/// The replica keys of a node.
-fn keys(node: &Server, file: &Path) -> Result<(), String> {
-    let made = Command::new(node.binary())
-        .args(["digest-key", "for-replicas", "--data-dir"])
-        .arg(node.data_dir())
-        .arg(file)
-        .output()
-        .map_err(|error| format!("{}: {error}", node.binary().display()))?;
-    let said = String::from_utf8_lossy(&made.stderr);
-    made.status
-        .success()
-        .then_some(())
-        .ok_or_else(|| format!("no replica keys: {said}"))
-}
-
 /// Attaches a replica; the time until it vouches, and what it added to this process.
-fn attached(endpoint: Endpoint, keys: &Path) -> Result<(Replica, Duration, u64), String> {
+fn attached(endpoint: Endpoint, keys: &Path) -> Result<(Replica, Duration, u64)> {
     let (before, begin) = (machine::resident(), clock::wall());
-    let replica = Replica::attach(endpoint, keys).map_err(|error| error.to_string())?;
+    let replica = Replica::attach(endpoint, keys)?;
     // It has a thread of the runtime to itself.
     tokio::runtime::Handle::current().block_on(replica.ready());
     let took = clock::wall() - begin;
@@ -127,73 +92,40 @@ fn attached(endpoint: Endpoint, keys: &Path) -> Result<(Replica, Duration, u64),
     Ok((replica, took, bytes))
 }
 
-pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<(), String> {
-    let folder = tempfile::tempdir().map_err(|error| format!("no folder: {error}"))?;
-    let data = folder.path().join("data");
-    std::fs::create_dir(&data).map_err(|error| format!("no folder: {error}"))?;
-    let node = http_check::server(&Split::new(), &data, clients)?;
-    let file = folder.path().join("replica-keys");
-    keys(&node, &file)?;
+pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()> {
+    let (_data, node) = http_check::server(&Split::new(), clients)?;
+    let folder = tempfile::tempdir().context("no folder")?;
+    let file = gateways::replica_keys(&node, folder.path());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
+        .build()?;
     let _inside = runtime.enter();
-    let endpoint = node.internal().parse();
-    let endpoint = endpoint.map_err(|error: EndpointError| error.to_string())?;
-    let (replica, took, bytes) = attached(endpoint, &file)?;
+    let (replica, took, bytes) = attached(node.internal().parse()?, &file)?;
 
     let own = population::replica(clients);
     let texts = Texts::draw(clients, DRAWN, 1);
     let checker = Arc::new(Checker::new(replica, Environment::Production, PRODUCT));
-    let mut layer = CheckLayer::new(Arc::clone(&checker)).layer(Inside);
-    let mut bare = Inside;
+    // The service inside does nothing but look whether a permit came with the request.
+    let mut bare = service_fn(|request: Asked| {
+        black_box(request.extensions().get::<Permit>());
+        ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
+    });
+    let mut layer = CheckLayer::new(Arc::clone(&checker)).layer(bare);
     // A client's use is noted once a minute. Noted now, that does not fall on what is measured.
     texts
         .from(0, DRAWN)
         .for_each(|text| call(&mut layer, request(text)));
     let mut at = [0; 5];
-    let [at_own, at_bare, at_layer, at_decide, at_between] = &mut at;
+    let [a, b, c, d, e] = &mut at;
     let measures = rounds::interleave(
         rounds,
         &mut [
-            &mut || {
-                let start = advance(at_own);
-                nanos_each(BATCH, || check_all(&own, &texts, start, BATCH, &Real))
-            },
-            &mut || {
-                let start = advance(at_bare);
-                nanos_each(BATCH, || {
-                    texts
-                        .from(start, BATCH)
-                        .for_each(|text| call(&mut bare, request(text)))
-                })
-            },
-            &mut || {
-                let start = advance(at_layer);
-                nanos_each(BATCH, || {
-                    texts
-                        .from(start, BATCH)
-                        .for_each(|text| call(&mut layer, request(text)))
-                })
-            },
-            &mut || {
-                let start = advance(at_decide);
-                nanos_each(BATCH, || {
-                    texts
-                        .from(start, BATCH)
-                        .for_each(|text| decide(&checker, request(text)))
-                })
-            },
-            &mut || {
-                let start = advance(at_between);
-                nanos_each(BATCH, || {
-                    texts
-                        .from(start, BATCH)
-                        .for_each(|text| check(&own, &request(text)))
-                })
-            },
+            &mut || checks(&own, &texts, a, &Real),
+            &mut || batch(&texts, b, |text| call(&mut bare, request(text))),
+            &mut || batch(&texts, c, |text| call(&mut layer, request(text))),
+            &mut || batch(&texts, d, |text| decide(&checker, request(text))),
+            &mut || batch(&texts, e, |text| check(&own, &request(text))),
         ],
     );
     report.section(
@@ -202,37 +134,26 @@ pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32) -> Result<()
             "{clients} clients in a node on SQLite, a live replica in this process fed by it over TCP, random tokens, processor time of the thread, {rounds} rounds of {BATCH} requests. A request has three headers and is made anew each time, with the layer and without: what the layer costs is the difference. The check in process reads the clocks, as the layer does; in a loop of nothing else, one check's wait for memory covers the beginning of the next, which a request made in between does not leave. Resident memory of this process before and after attaching; the node shares the cores."
         ),
     );
-    let ns = |ns: f64| format!("{ns:.0} ns");
     let costs = measures.difference(2, 1);
-    report.figure("check in process", ns(measures.median(0)));
-    report.figure("a request without the layer", ns(measures.median(1)));
-    report.figure("a request with the layer", ns(measures.median(2)));
-    report.figure("what the layer costs", ns(costs));
-    let deciding = measures.difference(3, 1);
-    report.figure(
-        "of it: finding token and address, checking, noting the use",
-        ns(deciding),
-    );
+    report.nanos("check in process", measures.median(0));
+    report.nanos("a request without the layer", measures.median(1));
+    report.nanos("a request with the layer", measures.median(2));
+    report.nanos("what the layer costs", costs);
+    let what = "of it: finding token and address, checking, noting the use";
+    report.nanos(what, measures.difference(3, 1));
     let ratio = measures.difference_ratio((2, 1), 0);
-    report.line(
+    report.ratio(
         "the layer, of the check in process",
-        &format!("{ratio:.2}"),
         ratio,
         Goal::AtMost(1.1),
     );
     let between = measures.difference(4, 1);
-    report.figure(
-        "check in process of a token that came with a request made just before",
-        ns(between),
-    );
-    report.figure("the layer, of that", format!("{:.2}", costs / between));
-    report.figure(
-        "a replica of all clients, from attaching until it vouches",
-        format!("{:.2} s", took.as_secs_f64()),
-    );
-    report.figure(
-        "its memory",
-        format!("{:.1} B a client", bytes as f64 / f64::from(clients)),
-    );
+    let what = "check in process of a token that came with a request made just before";
+    report.nanos(what, between);
+    report.ratio("the layer, of that", costs / between, Goal::None);
+    let what = "a replica of all clients, from attaching until it vouches";
+    report.figure(what, format!("{:.2} s", took.as_secs_f64()));
+    let each = bytes as f64 / f64::from(clients);
+    report.figure("its memory", format!("{each:.1} B a client"));
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::clock::{self, Still};
 use crate::population::{self, ISSUED, Numbers, Texts};
 use crate::report::{Goal, Report};
 use crate::rounds;
+use anyhow::Result;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -103,12 +104,7 @@ fn write(
     }
 }
 
-pub(crate) fn run(
-    report: &mut Report,
-    rounds: usize,
-    clients: u32,
-    changes: u32,
-) -> Result<(), String> {
+pub(crate) fn run(report: &mut Report, rounds: usize, clients: u32, changes: u32) -> Result<()> {
     let replica = population::replica(clients);
     let texts = Texts::draw(clients, DRAWN, 2);
     let seen: RefCell<Vec<(Seen, Seen)>> = RefCell::default();
@@ -149,21 +145,12 @@ pub(crate) fn run(
             SPAN.as_millis()
         ),
     );
-    let ns = |which| format!("{:.0} ns", measures.median(which));
-    report.figure("check, readers alone", ns(0));
-    report.figure("check, readers and writer", ns(1));
+    report.nanos("check, readers alone", measures.median(0));
+    report.nanos("check, readers and writer", measures.median(1));
     report.figure("changes applied a second", format!("{rate:.0}"));
-    let ratio = measures.ratio(1, 0);
-    report.line(
-        "with the writer, of without",
-        &format!("{ratio:.2}"),
-        ratio,
-        Goal::AtMost(1.1),
-    );
-    let wall = rounds::median(wall);
-    report.figure(
-        "the same by time passed (the writer takes a share of 2 cores)",
-        format!("{wall:.2}"),
-    );
+    let what = "with the writer, of without";
+    report.ratio(what, measures.ratio(1, 0), Goal::AtMost(1.1));
+    let what = "the same by time passed (the writer takes a share of 2 cores)";
+    report.ratio(what, rounds::median(wall), Goal::None);
     Ok(())
 }
