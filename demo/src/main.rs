@@ -72,7 +72,7 @@ async fn tell(flags: &Flags) {
             if flags.check {
                 playground::try_lines(&stage, &mut story).await;
             } else {
-                playground::invite(&stage, &story).await;
+                playground::invite(&stage).await;
             }
         };
         unless_asked(told, asked.as_mut(), flags).await;

@@ -9,7 +9,7 @@ use crate::{
     stage::{
         GENERATE_PATH, GSTIN_PATH, INVOICES_PATH, SECRET_HEADER, Stage, TOKEN_HEADER, invoice,
     },
-    story::Story,
+    story::{Story, heading, plain},
 };
 
 /// Three lines for a shell: generate a token, call the product, call the wrong product.
@@ -34,7 +34,7 @@ async fn lines(stage: &Stage) -> [String; 3] {
 }
 
 /// Prints the lines and where the rest is to be found.
-pub(crate) async fn invite(stage: &Stage, story: &Story) {
+pub(crate) async fn invite(stage: &Stage) {
     let [generate, call, wrong] = lines(stage).await;
     let public = stage.server.public();
     let key = stage.server.data_dir().join("admin-key");
@@ -42,23 +42,23 @@ pub(crate) async fn invite(stage: &Stage, story: &Story) {
     let link = read_link(stage);
     let log = stage.server.stderr_file();
     let log = log.display();
-    story.heading("Everything stays up. Try it, in another terminal:");
-    story.plain(format_args!(
+    heading("Everything stays up. Try it, in another terminal:");
+    plain(format_args!(
         "\n# a token; run it again, and the first token is revoked\n{generate}"
     ));
-    story.plain(format_args!("\n# an invoice: 200\n{call}"));
-    story.plain(format_args!(
+    plain(format_args!("\n# an invoice: 200\n{call}"));
+    plain(format_args!(
         "\n# another product: 403 PRODUCT_NOT_ALLOWED\n{wrong}"
     ));
-    story.heading("Administration");
-    story.plain(format_args!(
+    heading("Administration");
+    plain(format_args!(
         "console    {link}\n\
          admin API  {public}/admin/v1   (described at {public}/admin/v1/openapi.json)\n\
          admin key  {key}\n           \
          curl -H \"Authorization: Bearer $(cat '{key}')\" {public}/admin/v1/workspaces\n\
          server log {log}"
     ));
-    story.heading("Ctrl-C ends server and product and removes their data.");
+    heading("Ctrl-C ends server and product and removes their data.");
 }
 
 /// The link with which the first operator joins the console.
@@ -85,7 +85,7 @@ pub(crate) async fn try_lines(stage: &Stage, story: &mut Story) {
         ["200", "403"],
         "the printed lines wrote\n{out}\n{errors}"
     );
-    story.heading("The lines the demo prints for a newcomer");
+    heading("The lines the demo prints for a newcomer");
     story.saw("three curl lines in a shell", "200 and 403");
     story.saw("the link of the console", 200);
 }

@@ -79,21 +79,6 @@ impl Story {
         ));
     }
 
-    /// Tells a fact that no answer of the server hangs on.
-    pub(crate) fn note(&self, text: impl Display) {
-        note(text);
-    }
-
-    /// Text as it is.
-    pub(crate) fn plain(&self, text: impl Display) {
-        line(format_args!("{text}"));
-    }
-
-    /// A heading outside the chapters.
-    pub(crate) fn heading(&self, text: &str) {
-        line(format_args!("\n{TITLE}{text}{TITLE:#}"));
-    }
-
     /// The end of the walk.
     pub(crate) fn summary(&self) {
         let Self { chapters, seen, .. } = self;
@@ -116,9 +101,19 @@ impl Story {
     }
 }
 
-/// [`Story::note`] for a task beside the narrator.
+/// Tells a fact that no answer of the server hangs on.
 pub(crate) fn note(text: impl Display) {
     line(format_args!("      {FAINT}{text}{FAINT:#}"));
+}
+
+/// Text as it is.
+pub(crate) fn plain(text: impl Display) {
+    line(format_args!("{text}"));
+}
+
+/// A heading outside the chapters.
+pub(crate) fn heading(text: &str) {
+    line(format_args!("\n{TITLE}{text}{TITLE:#}"));
 }
 
 fn line(text: std::fmt::Arguments<'_>) {

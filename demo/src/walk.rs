@@ -1,15 +1,16 @@
 //! The walk: the life of an access token in the order a newcomer meets it. Each chapter does what its people would do and
 //! demands the answer the wire contract promises; anything else is a panic.
 
-use std::{fs, io::ErrorKind, path::Path, time::Duration};
+use std::{cell::Cell, fs, path::Path, time::Duration};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokenward_proof::secrets::Scanner;
 use tokenward_testkit::{Answer, ApiClient, NewClient, expect_status};
 
 use crate::{
     stage::{GSTIN_PATH, INVOICES_PATH, SECRET_HEADER, Stage, TOKEN_HEADER, invoice},
-    story::{Stopwatch, Story, shortened},
+    story::{Stopwatch, Story, heading, note, shortened},
 };
 
 /// Lifetime of the ERP's tokens.
@@ -41,8 +42,8 @@ struct Walk<'a> {
 
 /// Walks from the first administrator's call to the deleted client.
 pub(crate) async fn walk(stage: &Stage, story: &mut Story) {
-    story.heading("Tokenward: the life of an access token, on this machine");
-    for (what, address, note) in [
+    heading("Tokenward: the life of an access token, on this machine");
+    for (what, address, role) in [
         ("server ", stage.server.public(), "public"),
         ("", stage.server.internal(), "internal: checks, health"),
         (
@@ -52,7 +53,7 @@ pub(crate) async fn walk(stage: &Stage, story: &mut Story) {
         ),
         ("", stage.product("sandbox"), "the same, sandbox"),
     ] {
-        story.note(format_args!("{what:<9} {address}   {note}"));
+        note(format_args!("{what:<9} {address}   {role}"));
     }
     let mut walk = Walk {
         stage,
@@ -129,8 +130,7 @@ impl Walk<'_> {
         );
         self.story
             .saw("POST /admin/v1/workspaces/{id}/clients", 201);
-        self.story
-            .note(format_args!("client secret  {}", shortened(&client.secret)));
+        note(format_args!("client secret  {}", shortened(&client.secret)));
         let answer = self.stage.api.read_client(&client.id).await;
         let body = answer.expect("an answer").expect(200).body;
         assert!(
@@ -186,7 +186,7 @@ impl Walk<'_> {
             &format!("{} generates a token", client.label),
             format_args!("200, generation {generation}"),
         );
-        self.story.note(format_args!(
+        note(format_args!(
             "access token   {}   till {till}",
             shortened(&text)
         ));
@@ -227,7 +227,7 @@ impl Walk<'_> {
             assert_eq!(admitted[name], expected, "{name} in {body}");
         }
         self.story.saw("POST /e-invoice/v1/invoices", 200);
-        self.story.note(format_args!(
+        note(format_args!(
             "the product knows its caller: {}, generation {}",
             erp.label, token.generation
         ));
@@ -327,8 +327,8 @@ impl Walk<'_> {
             "{error} names no generation {}",
             new.generation
         );
-        self.story.note(&error["error_message"]);
-        self.story.note(format_args!(
+        note(&error["error_message"]);
+        note(format_args!(
             "refused {took:.1?} after the new token's answer"
         ));
         assert_eq!(new.generation, old.generation + 1);
@@ -366,8 +366,7 @@ impl Walk<'_> {
             "the mayfly's token, again and again",
             format_args!("{passed} times 200, then 401 TOKEN_EXPIRED"),
         );
-        self.story
-            .note(format_args!("refused {lived:.1?} after its answer"));
+        note(format_args!("refused {lived:.1?} after its answer"));
     }
 
     async fn delete(&mut self, erp: &ApiClient, token: &LiveToken) {
@@ -398,8 +397,7 @@ impl Walk<'_> {
         let did = "the token, right after";
         self.refused(did, Some(&token.text), "CLIENT_DELETED").await;
         let took = answered.elapsed();
-        self.story
-            .note(format_args!("refused {took:.1?} after the answer"));
+        note(format_args!("refused {took:.1?} after the answer"));
         refusal(self.authz(&erp.secret).await, 401, "CLIENT_DELETED");
         self.story
             .saw("the secret, to generate", "401 CLIENT_DELETED");
@@ -411,26 +409,26 @@ impl Walk<'_> {
             "What lies on the disk",
             "Tokenward stores keyed digests. Neither its data nor its log holds a secret or a token.",
         );
-        let (mut files, mut bytes) = (0, 0);
-        let mut look = |path: &Path| {
-            let content = match fs::read(path) {
-                Ok(content) => content,
-                // The server runs and may tidy up its own files meanwhile.
-                Err(why) if why.kind() == ErrorKind::NotFound => return,
-                Err(why) => panic!("{}: {why}", path.display()),
-            };
-            files += 1;
-            bytes += content.len();
-            for credential in &self.held {
-                let found = holds(&content, tail(credential).as_bytes());
-                assert!(!found, "{} holds {credential}", path.display());
+        let (files, bytes) = (Cell::new(0), Cell::new(0));
+        let count = |path: &Path| {
+            // The server runs and may tidy up its own files meanwhile.
+            if let Ok(seen) = fs::symlink_metadata(path)
+                && seen.is_file()
+            {
+                files.set(files.get() + 1);
+                bytes.set(bytes.get() + seen.len());
             }
+            false
         };
+        let scanner = Scanner::new(&self.held);
         let server = &self.stage.server;
-        each_file(server.data_dir(), &mut look);
-        look(&server.stdout_file());
-        look(&server.stderr_file());
-        let kib = bytes.div_ceil(1024);
+        let (stdout, stderr) = (server.stdout_file(), server.stderr_file());
+        for place in [server.data_dir(), &stdout, &stderr] {
+            let found = scanner.scan_path(place, &count);
+            let found = found.unwrap_or_else(|why| panic!("{}: {why}", place.display()));
+            assert!(found.is_empty(), "{} holds {:?}", found[0].place, found[0]);
+        }
+        let (files, kib) = (files.get(), bytes.get().div_ceil(1024));
         let sought = self.held.len();
         self.story.saw(
             &format!("{files} files, {kib} KiB, {sought} credentials sought"),
@@ -482,39 +480,4 @@ fn names_generation(error: &Value, generation: u64) -> bool {
         || text(&error["error_message"])
             .split(|c: char| !c.is_ascii_alphanumeric())
             .any(|part| part == word)
-}
-
-fn each_file(folder: &Path, look: &mut impl FnMut(&Path)) {
-    for entry in fs::read_dir(folder).expect("a readable folder") {
-        let entry = entry.expect("a readable folder");
-        let kind = entry.file_type().expect("a readable folder");
-        if kind.is_dir() {
-            each_file(&entry.path(), look);
-        } else if kind.is_file() {
-            look(&entry.path());
-        }
-    }
-}
-
-fn holds(content: &[u8], sought: &[u8]) -> bool {
-    content.windows(sought.len()).any(|window| window == sought)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_file_is_looked_at_and_a_find_is_found() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("a/b")).unwrap();
-        fs::write(folder.path().join("a/b/deep"), "xx needle xx").unwrap();
-        fs::write(folder.path().join("top"), "nothing").unwrap();
-        let mut seen = Vec::new();
-        each_file(folder.path(), &mut |path| {
-            seen.push(holds(&fs::read(path).unwrap(), b"needle"));
-        });
-        seen.sort_unstable();
-        assert_eq!(seen, [false, true]);
-    }
 }

@@ -21,7 +21,7 @@ use self::{
 };
 use crate::{
     Flags,
-    story::{self, Stopwatch, Story},
+    story::{Stopwatch, Story, heading, note, plain},
 };
 
 /// What runs, for the last line.
@@ -51,7 +51,7 @@ const LOST: Allowed = Allowed {
 
 /// Tells the story; what runs then is the caller's to end.
 pub(crate) async fn tell(flags: &Flags, story: &mut Story) -> Cluster {
-    story.heading("Tokenward: three nodes on one PostgreSQL, on this machine");
+    heading("Tokenward: three nodes on one PostgreSQL, on this machine");
     let cluster = Cluster::start(&Plan {
         binary: flags.server.clone(),
         prefers_ports: !flags.check,
@@ -60,12 +60,12 @@ pub(crate) async fn tell(flags: &Flags, story: &mut Story) -> Cluster {
     });
     for (what, server) in ["node a", "node b", "node c"].iter().zip(&cluster.nodes) {
         let (public, internal) = (server.public(), server.internal());
-        story.note(format_args!(
+        note(format_args!(
             "{what:<10} {public} public   {internal} internal"
         ));
     }
     let balanced = cluster.balanced;
-    story.note(format_args!(
+    note(format_args!(
         "nginx      http://{} public   http://{} internal",
         balanced.public, balanced.internal
     ));
@@ -78,7 +78,7 @@ pub(crate) async fn tell(flags: &Flags, story: &mut Story) -> Cluster {
     let cluster = walk.judge().await;
     let link = setup_link(&cluster).await;
     if !flags.check {
-        invite(&cluster, &link, story);
+        invite(&cluster, &link);
     }
     cluster
 }
@@ -241,8 +241,7 @@ impl<'a> Walk<'a> {
         let (load, cluster) = (&self.load, &mut self.cluster);
         let (primary, standby) = (&mut cluster.primary, &mut cluster.standby);
         let standby = standby.as_mut().expect("a standby");
-        self.story
-            .note("the old primary becomes the new one's synchronous standby");
+        note("the old primary becomes the new one's synchronous standby");
         watched(load, self.watch, async {
             tokio::task::block_in_place(|| {
                 std::mem::swap(primary, standby);
@@ -283,7 +282,7 @@ impl<'a> Walk<'a> {
             .filter(|_| !self.patient)
             .map(|allowed| seen.demand(allowed, &self.load));
         if judged == Some(Judged::MachineStalled) {
-            self.story.note(format_args!(
+            note(format_args!(
                 "this machine stood still for {:.1?}: refusals and waits of this step are not judged",
                 seen.stall
             ));
@@ -299,7 +298,7 @@ impl<'a> Walk<'a> {
         self.load.end().await;
         let judged = self.load.judged();
         for violation in &judged.violations {
-            self.story.plain(violation);
+            plain(violation);
         }
         assert!(judged.violations.is_empty(), "wrong verdicts");
         assert!(
@@ -343,9 +342,9 @@ impl<'a> Walk<'a> {
             ["a", "b", "c"].into_iter().all(is)
         };
         until("all nodes to be listed", Stopwatch::start(), listed).await;
-        self.story.note("tokenward node list");
+        note("tokenward node list");
         for line in told.lines() {
-            self.story.plain(format_args!("      {line}"));
+            plain(format_args!("      {line}"));
         }
     }
 }
@@ -394,7 +393,7 @@ async fn watched<T>(load: &Load, watch: Stopwatch, step: impl Future<Output = T>
         loop {
             line.tick().await;
             let seen = lines.take();
-            story::note(format_args!(
+            note(format_args!(
                 "{:>4.0} s  generates {:>4} (refused {}, longest {:>6.1?})   checks {:>5} (refused {}, longest {:>6.1?})",
                 watch.elapsed().as_secs_f64(),
                 seen.generates,
@@ -436,24 +435,24 @@ async fn setup_link(cluster: &Cluster) -> String {
 }
 
 /// Says where everything is found.
-fn invite(cluster: &Cluster, link: &str, story: &Story) {
+fn invite(cluster: &Cluster, link: &str) {
     let first = &cluster.nodes[0];
     let key = first.data_dir().join("admin-key");
-    story.heading("Everything stays up. The console's status page shows the nodes:");
-    story.plain(format_args!(
+    heading("Everything stays up. The console's status page shows the nodes:");
+    plain(format_args!(
         "console    {link}\nadmin API  http://{}/admin/v1/nodes\nadmin key  {}",
         cluster.balanced.public,
         key.display()
     ));
     for (node, name) in cluster.nodes.iter().zip(["a", "b", "c"]) {
-        story.plain(format_args!(
+        plain(format_args!(
             "node {name}     process {}, log {}",
             node.process_id(),
             node.stderr_file().display()
         ));
     }
-    story.plain(format_args!("nodes      {}", spelled(&node_list(cluster))));
-    story.heading("Ctrl-C ends nodes, load balancer and database and removes their data.");
+    plain(format_args!("nodes      {}", spelled(&node_list(cluster))));
+    heading("Ctrl-C ends nodes, load balancer and database and removes their data.");
 }
 
 /// A command as a person types it.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use gateways::{Balancer, Listeners, Running};
+use tokenward_proof::driver::database_url;
 use tokenward_testkit::{Api, Network, PgCluster, Relay, Server, ServerBuilder};
 
 use crate::stage::address;
@@ -62,7 +63,7 @@ impl Cluster {
         servers.extend(standby.as_ref().map(PgCluster::port));
         let relays: Vec<Relay> = servers.iter().copied().map(Relay::to).collect();
         let ports: Vec<u16> = relays.iter().map(Relay::port).collect();
-        let (direct, cut) = (url(&servers), url(&ports));
+        let (direct, cut) = (database_url(&servers), database_url(&ports));
         let nodes = tokio::task::block_in_place(|| {
             let mut nodes: Vec<Server> = Vec::new();
             for (number, (name, at)) in NAMES.into_iter().zip(places).enumerate() {
@@ -157,16 +158,6 @@ fn node(
         Some(binary) => builder.binary(binary),
         None => builder,
     }
-}
-
-/// The URL that names all database servers.
-fn url(ports: &[u16]) -> String {
-    let hosts: Vec<String> = ports
-        .iter()
-        .map(|port| format!("127.0.0.1:{port}"))
-        .collect();
-    let hosts = hosts.join(",");
-    format!("postgres://postgres@{hosts}/tokenward?target_session_attrs=read-write")
 }
 
 fn text(path: &Path) -> &str {
