@@ -4,30 +4,19 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use tempfile::TempDir;
-use tokenward_testkit::{assert_lacks, example_binary, finish};
+use tokenward_testkit::{assert_lacks, example_binary};
 
-use crate::LIMIT;
-
-const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
+use crate::{FOLDER, run};
 
 /// The programs of this project.
 const PROGRAMS: [&str; 2] = ["tokenward", "tokenward-agent"];
 
-/// Runs a program that must succeed, and returns what it printed to both streams.
-fn run(program: &str, fill: impl FnOnce(&mut Command)) -> String {
-    let mut command = Command::new(program);
-    fill(&mut command);
-    let output = finish(&mut command, LIMIT);
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{program}: {}\n{text}",
-        output.status
-    );
-    text.into_owned()
+/// What a folder holds.
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().path())
 }
 
 /// The packages, made once.
@@ -53,8 +42,7 @@ impl Packages {
 
     /// The file of a package.
     fn file(&self, package: &str) -> PathBuf {
-        let files = std::fs::read_dir(self.0.path()).unwrap();
-        let mut paths = files.map(|entry| entry.unwrap().path());
+        let mut paths = entries(self.0.path());
         let begin = format!("{package}_");
         let is_it = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -153,10 +141,7 @@ fn packages_hold_the_programs_units_manuals_and_completions() {
 #[test]
 fn lintian_finds_no_errors() {
     // The .changes file, as in `make package`: lintian then also needs every file that it names.
-    let packages = Packages::made();
-    let changes = std::fs::read_dir(packages.0.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+    let changes = entries(Packages::made().0.path())
         .find(|path| path.extension().is_some_and(|end| end == "changes"))
         .expect("no .changes file");
     run("lintian", |command| {
@@ -174,8 +159,7 @@ fn systemd_takes_the_units_and_calls_them_closed() {
         let path = unpacked.path().join("usr/bin").join(program);
         let installed = folder.path().join(format!("{program}.program"));
         std::fs::copy(path, &installed).unwrap();
-        for entry in std::fs::read_dir(unpacked.path().join("lib/systemd/system")).unwrap() {
-            let unit = entry.unwrap().path();
+        for unit in entries(&unpacked.path().join("lib/systemd/system")) {
             let text = std::fs::read_to_string(&unit).unwrap();
             let runs_nothing = unit.extension().unwrap() != "service";
             assert!(runs_nothing || text.contains(&format!("/usr/bin/{program} ")));
@@ -218,20 +202,13 @@ fn settings(program: &Path) -> BTreeSet<String> {
         command.args(["serve", "--help"]);
     });
     // Set by flag or variable only: they hold a password, are for one start, or name the file itself.
-    let others = [
-        "database-url",
-        "mail-url",
-        "new-digest-keys",
-        "config",
-        "help",
-        "json",
-    ];
+    let others = "database-url mail-url new-digest-keys config help json";
     let flags = help
         .lines()
         .filter_map(|line| line.trim_start().strip_prefix("--"));
     flags
         .filter_map(|line| line.split([' ', '=']).next())
-        .filter(|flag| !others.contains(flag))
+        .filter(|flag| !others.split(' ').any(|other| other == *flag))
         .map(|flag| match flag {
             "acme-domain" => "acme_domains".to_owned(),
             "environment-host" => "environment_hosts".to_owned(),

@@ -1,7 +1,7 @@
 //! The Helm chart, rendered by Helm's own engine (helm/render.py) and judged by the published schemas of Kubernetes,
 //! cert-manager and the Gateway API; there is no cluster here. It must say what the manifests of `kubernetes` say.
 
-use crate::LIMIT;
+use crate::{FOLDER, LIMIT, printed};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,6 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 use tokenward_testkit::{Authority, PgCluster, Server, assert_contains, finish};
 
-const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/helm/tokenward");
 
 /// A program of the Python environment that `xtask/setup.sh test` makes.
@@ -20,11 +19,6 @@ fn python_program(name: &str) -> Command {
         "{name} is missing: xtask/setup.sh test installs it"
     );
     Command::new(path)
-}
-
-/// What a program printed to both streams, for messages.
-fn printed(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 /// Runs `render.py` with values.
@@ -209,6 +203,15 @@ pub(crate) fn judge_other_kinds(objects: &[&Value]) -> String {
     let told = printed(&output);
     assert_eq!(output.status.success(), told.is_empty(), "{told}");
     told
+}
+
+#[test]
+fn manifests_fit_the_schemas_of_kubernetes() {
+    // The image was made and run by hand (docs/guide/containers.md).
+    for file in ["namespace.yaml", "tokenward.yaml"] {
+        let objects = documents(&format!("kubernetes/{file}"));
+        judge_by_kubernetes(file, &objects.iter().collect::<Vec<_>>());
+    }
 }
 
 #[test]
@@ -553,25 +556,17 @@ fn server_takes_what_the_pod_gets() {
     );
     assert_eq!(of_certificates["database"], json!("postgres"));
     assert_eq!(of_certificates["node_name"], json!("tokenward-7d9c-x2v"));
-    for (listener, part, end) in [
-        (
-            "public_tls",
-            "certificate",
-            "/etc/tokenward-public-tls/tls.crt",
-        ),
-        ("public_tls", "key", "/etc/tokenward-public-tls/tls.key"),
-        (
-            "internal_tls",
-            "certificate",
-            "/etc/tokenward-internal-tls/tls.crt",
-        ),
-        ("internal_tls", "key", "/etc/tokenward-internal-tls/tls.key"),
-        (
-            "internal_tls",
-            "client_authority",
-            "/etc/tokenward-callers/authority.pem",
-        ),
+    for line in [
+        "public_tls certificate /etc/tokenward-public-tls/tls.crt",
+        "public_tls key /etc/tokenward-public-tls/tls.key",
+        "internal_tls certificate /etc/tokenward-internal-tls/tls.crt",
+        "internal_tls key /etc/tokenward-internal-tls/tls.key",
+        "internal_tls client_authority /etc/tokenward-callers/authority.pem",
     ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let &[listener, part, end] = &words[..] else {
+            panic!("{line}")
+        };
         let path = of_certificates[listener][part].as_str().unwrap();
         assert!(path.ends_with(end), "{listener} {part}: {path}");
     }

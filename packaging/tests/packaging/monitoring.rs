@@ -2,12 +2,12 @@
 //! `/metrics`. No series is invented here: a case may change the values of a series that was scraped, so a rule, a panel
 //! or a page of the guide that names a series the server no longer has fails.
 
-use crate::LIMIT;
+use crate::run;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tokenward_testkit::{Authority, NewClient, Server, finish};
+use tokenward_testkit::{Authority, NewClient, Server};
 
 const MONITORING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/monitoring");
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide");
@@ -49,12 +49,10 @@ impl Scrape {
             .arg("--public-tls-key")
             .arg(key.to_str().unwrap())
             .start();
-        let mut backup = Command::new(server.binary());
-        backup
-            .args(["backup", "--data-dir"])
-            .arg(server.data_dir())
-            .arg(folder.path());
-        assert!(finish(&mut backup, LIMIT).status.success());
+        run(&server.binary().to_string_lossy(), |backup| {
+            backup.args(["backup", "--data-dir"]);
+            backup.arg(server.data_dir()).arg(folder.path());
+        });
         let text = server.api().metrics().await.unwrap().expect(200).body;
         Scrape(
             text.lines()
@@ -196,20 +194,14 @@ fn cases() -> Vec<(&'static str, Vec<Change>, &'static [&'static str])> {
 
 /// Runs `promtool COMMAND FILE`, which must succeed.
 fn promtool(command: &[&str], file: &Path) {
-    let mut promtool = Command::new("promtool");
-    let there = promtool.arg("--version").output().is_ok();
+    let there = Command::new("promtool").arg("--version").output().is_ok();
     assert!(
         there,
         "promtool is missing: xtask/setup.sh test installs it (Debian: prometheus)"
     );
-    let mut promtool = Command::new("promtool");
-    let output = finish(promtool.args(command).arg(file), LIMIT);
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    run("promtool", |promtool| {
+        promtool.args(command).arg(file);
+    });
 }
 
 /// Evaluates the rules over each input for two hours and expects these samples of these expressions at the end. promtool
