@@ -50,10 +50,8 @@ pub(crate) fn run() -> Result<String> {
     if source.exists() {
         std::fs::remove_dir_all(&source)?;
     }
-    let mut site = Site::default();
-    for file in tree.files.iter().filter(|file| is_document(file)) {
-        site.pages.insert(file.path.clone());
-    }
+    let documents = tree.files.iter().filter(|file| is_document(file));
+    let site = Site(documents.map(|file| file.path.clone()).collect());
     for file in &tree.files {
         let put = |bytes: &[u8]| -> Result<()> {
             let place = source.join(&file.path);
@@ -86,7 +84,7 @@ pub(crate) fn run() -> Result<String> {
         "links that lead nowhere:\n{}",
         broken.join("\n")
     );
-    let (pages, place) = (site.pages.len() + 1, built.display());
+    let (pages, place) = (site.0.len() + 1, built.display());
     Ok(format!("{pages} pages in {place}/index.html"))
 }
 
@@ -96,10 +94,8 @@ fn is_document(file: &File) -> bool {
         && file.name() != "0000-template.md"
 }
 
-#[derive(Default)]
-struct Site {
-    pages: BTreeSet<String>,
-}
+/// The documents that are pages.
+struct Site(BTreeSet<String>);
 
 impl Site {
     /// A document with the links that the site can follow.
@@ -163,14 +159,14 @@ impl Site {
             format!("{folder}{slash}index.html{mark}{anchor}")
         };
         let image = place.ends_with(".png") || place.ends_with(".svg");
-        if place.ends_with("README.md") && self.pages.contains(&place) {
+        if place.ends_with("README.md") && self.0.contains(&place) {
             return Some(index(path, anchor));
         }
-        if self.pages.contains(&place) || image {
+        if self.0.contains(&place) || image {
             return Some(target.to_owned());
         }
         let readme = format!("{place}/README.md");
-        let known = self.pages.contains(readme.trim_start_matches('/'));
+        let known = self.0.contains(readme.trim_start_matches('/'));
         known.then(|| index(path, anchor))
     }
 }
@@ -333,27 +329,28 @@ mod tests {
 
     #[test]
     fn links_to_what_the_site_has_not_become_text() {
-        let site = Site {
-            pages: ["README.md", "docs/guide/sap/README.md"]
-                .map(String::from)
-                .into(),
-        };
+        let pages = ["README.md", "docs/guide/sap/README.md"];
+        let site = Site(pages.map(String::from).into());
         let file = File {
             path: "docs/guide/a.md".to_owned(),
             text: String::new(),
         };
         let line = |text: &str| site.line(&file, text);
-        assert_eq!(
-            line("see [a](sap) and [b](sap/README.md#x)."),
-            "see [a](sap/index.html) and [b](sap/index.html#x)."
-        );
-        assert_eq!(
-            line("see [the code](../../crates/core) here"),
-            "see the code here"
-        );
-        assert_eq!(
-            line("[o](https://example.com) ![p](x.png)"),
-            "[o](https://example.com) ![p](x.png)"
-        );
+        for (text, expected) in [
+            (
+                "see [a](sap) and [b](sap/README.md#x).",
+                "see [a](sap/index.html) and [b](sap/index.html#x).",
+            ),
+            (
+                "see [the code](../../crates/core) here",
+                "see the code here",
+            ),
+            (
+                "[o](https://example.com) ![p](x.png)",
+                "[o](https://example.com) ![p](x.png)",
+            ),
+        ] {
+            assert_eq!(line(text), expected);
+        }
     }
 }
