@@ -159,26 +159,19 @@ fn kind(name: &str) -> Result<&'static Kind> {
 
 fn nginx(report: &mut Report, rounds: usize, house: &House) -> Result<()> {
     let (ours, bare) = (house.internal()?, Bare::start(&house.head)?);
-    let gateways = [
-        house.gateway(&gateway::NGINX_UNASKED, ours),
-        house.gateway(kind("nginx")?, ours),
-        house.gateway(kind("nginx")?, bare.address),
-        house.gateway(kind("nginx over a unix socket")?, ours),
-        house.gateway(&gateway::NGINX_UNKEPT, ours),
-    ];
-    let measures = measure(house, rounds, &gateways)?;
-    report.section("The check at nginx", &how(rounds));
-    told(
-        report,
-        &measures,
-        &[
-            "no check",
-            "our check",
-            "a bare server in our place",
-            "our check, unix socket",
+    let (nginx, unix) = (kind("nginx")?, kind("nginx over a unix socket")?);
+    let contenders = [
+        ("no check", &gateway::NGINX_UNASKED, ours),
+        ("our check", nginx, ours),
+        ("a bare server in our place", nginx, bare.address),
+        ("our check, unix socket", unix, ours),
+        (
             "our check, no kept connections",
-        ],
-    );
+            &gateway::NGINX_UNKEPT,
+            ours,
+        ),
+    ];
+    let measures = section(report, rounds, house, "The check at nginx", &contenders)?;
     let mut rate = |what: &str, of_to, goal| ratio(report, &measures, what, of_to, goal);
     let what = "our check, of a bare server in our place";
     rate(what, (1, 2), Goal::AtLeast(0.97));
@@ -193,28 +186,17 @@ fn nginx(report: &mut Report, rounds: usize, house: &House) -> Result<()> {
 fn envoy(report: &mut Report, rounds: usize, house: &House) -> Result<()> {
     let (ours, bare) = (house.internal()?, Bare::start(&house.head)?);
     let tonic = Bare::told(&["bare-grpc", "tonic"], &answer(&house.identity))?;
-    let gateways = [
-        house.gateway(&gateway::ENVOY_UNASKED, ours),
-        house.gateway(kind("envoy over gRPC")?, ours),
-        house.gateway(kind("envoy over gRPC")?, tonic.address),
-        house.gateway(kind("envoy over gRPC and a unix socket")?, ours),
-        house.gateway(kind("envoy over HTTP")?, ours),
-        house.gateway(kind("envoy over HTTP")?, bare.address),
+    let (grpc, http) = (kind("envoy over gRPC")?, kind("envoy over HTTP")?);
+    let unix = kind("envoy over gRPC and a unix socket")?;
+    let contenders = [
+        ("no check", &gateway::ENVOY_UNASKED, ours),
+        ("our check, gRPC", grpc, ours),
+        ("bare tonic in our place", grpc, tonic.address),
+        ("our check, gRPC, unix socket", unix, ours),
+        ("our check, HTTP", http, ours),
+        ("a bare server in our place, HTTP", http, bare.address),
     ];
-    let measures = measure(house, rounds, &gateways)?;
-    report.section("The check at Envoy", &how(rounds));
-    told(
-        report,
-        &measures,
-        &[
-            "no check",
-            "our check, gRPC",
-            "bare tonic in our place",
-            "our check, gRPC, unix socket",
-            "our check, HTTP",
-            "a bare server in our place, HTTP",
-        ],
-    );
+    let measures = section(report, rounds, house, "The check at Envoy", &contenders)?;
     let mut rate = |what: &str, of_to, goal| ratio(report, &measures, what, of_to, goal);
     let what = "our check over gRPC, of bare tonic in our place";
     rate(what, (1, 2), Goal::AtLeast(0.97));
@@ -228,11 +210,26 @@ fn envoy(report: &mut Report, rounds: usize, house: &House) -> Result<()> {
     Ok(())
 }
 
-fn how(rounds: usize) -> String {
-    format!(
+/// Measures the contenders of a section: a name, a gateway and whom it asks.
+fn section(
+    report: &mut Report,
+    rounds: usize,
+    house: &House,
+    title: &str,
+    contenders: &[(&str, &Kind, SocketAddr)],
+) -> Result<Measures> {
+    let gateways = contenders
+        .iter()
+        .map(|(_, kind, of)| house.gateway(kind, *of));
+    let measures = measure(house, rounds, &gateways.collect::<Vec<_>>())?;
+    let how = format!(
         "The recipe of examples/gateways with one worker, {CONNECTIONS} kept connections, gateway, server, product and load on the same cores, {rounds} interleaved rounds of {} ms.",
         SPAN.as_millis()
-    )
+    );
+    report.section(title, &how);
+    let names: Vec<&str> = contenders.iter().map(|(name, ..)| *name).collect();
+    told(report, &measures, &names);
+    Ok(measures)
 }
 
 pub(super) fn told(report: &mut Report, measures: &Measures, names: &[&str]) {
