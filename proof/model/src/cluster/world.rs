@@ -271,9 +271,7 @@ pub(super) struct Node {
     /// The renewal that was acknowledged and is to be read after.
     pub(super) to_read: Option<u64>,
     pub(super) tasks: VecDeque<Task>,
-    /// Sessions so far.
     pub(super) sessions: u8,
-    /// Renewals so far.
     pub(super) renewals: u8,
     /// Incarnations so far.
     pub(super) joins: u8,
@@ -308,7 +306,6 @@ pub(super) struct Replica {
     pub(super) lease: u64,
     /// Ticks its clock has missed.
     pub(super) behind: u64,
-    /// Renewals so far.
     pub(super) renewals: u8,
     /// Letters to the node, in order.
     pub(super) up: VecDeque<Letter>,
