@@ -378,37 +378,17 @@ mod schemas {
         })
     );
 
-    impl JsonSchema for Setting<Vec<String>> {
-        fn schema_name() -> Cow<'static, str> {
-            "ProductsSetting".into()
-        }
+    schema!(Setting<Vec<String>>, {
+        let slug = Slug::json_schema(&mut SchemaGenerator::default());
+        let slugs = json_schema!({ "type": "array", "items": slug, "minItems": 1, "maxItems": PRODUCTS_MAX });
+        json_schema!({ "anyOf": [slugs, { "const": "all" }, { "type": "null" }] })
+    });
 
-        fn inline_schema() -> bool {
-            true
-        }
-
-        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-            let slug = generator.subschema_for::<Slug>();
-            let slugs = json_schema!({ "type": "array", "items": slug, "minItems": 1, "maxItems": PRODUCTS_MAX });
-            json_schema!({ "anyOf": [slugs, { "const": "all" }, { "type": "null" }] })
-        }
-    }
-
-    impl JsonSchema for Setting<u64> {
-        fn schema_name() -> Cow<'static, str> {
-            "LifetimeSetting".into()
-        }
-
-        fn inline_schema() -> bool {
-            true
-        }
-
-        fn json_schema(_: &mut SchemaGenerator) -> Schema {
-            let seconds =
-                json_schema!({ "type": "integer", "minimum": 1, "maximum": LIFETIME_SECONDS_MAX });
-            json_schema!({ "anyOf": [seconds, { "const": "never" }, { "type": "null" }] })
-        }
-    }
+    schema!(Setting<u64>, {
+        let seconds =
+            json_schema!({ "type": "integer", "minimum": 1, "maximum": LIFETIME_SECONDS_MAX });
+        json_schema!({ "anyOf": [seconds, { "const": "never" }, { "type": "null" }] })
+    });
 
     impl JsonSchema for ClientCreate {
         fn schema_name() -> Cow<'static, str> {

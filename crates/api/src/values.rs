@@ -80,7 +80,7 @@ macro_rules! words {
 
 /// Gives a type its schema, which stands where the type is used.
 macro_rules! schema {
-    ($name:ident, $schema:expr) => {
+    ($name:ty, $schema:expr) => {
         #[cfg(feature = "openapi")]
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
