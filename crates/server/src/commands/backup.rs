@@ -4,16 +4,16 @@
 use super::s3::{Address, Bucket};
 use super::server::{Places, note, print};
 use crate::clock::SystemClock;
-use crate::config::data_dir;
+use crate::config::data_dir::{self, new_private};
 use crate::config::s3::S3Settings;
 use crate::process::serve::Fault;
 use crate::random;
 use age::armor::ArmoredReader;
 use age::x25519;
 use age::{Decryptor, Encryptor, Identity, IdentityFile, Recipient};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io::{BufReader, BufWriter, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokenward_core::digest::{DigestKey, KeyId, Keyring};
@@ -270,7 +270,7 @@ fn try_out(
             &[Box::new(identity)],
         )?,
         None => {
-            let mut target = private(&copy)?;
+            let mut target = new_private(&copy)?;
             std::io::copy(&mut File::open(file)?, &mut target)?;
         }
     }
@@ -335,7 +335,7 @@ fn encrypt(
     // Left by a backup that was cut short.
     let _ = std::fs::remove_file(&part);
     let write = || -> std::io::Result<()> {
-        let mut output = encryptor.wrap_output(BufWriter::new(private(&part)?))?;
+        let mut output = encryptor.wrap_output(BufWriter::new(new_private(&part)?))?;
         std::io::copy(&mut File::open(from)?, &mut output)?;
         let file = output
             .finish()?
@@ -387,18 +387,9 @@ pub(super) fn decrypt(
     let decryptor = decryptor.map_err(|error| cannot(&error))?;
     let keys = identities.iter().map(|key| key.as_ref() as &dyn Identity);
     let mut plain = decryptor.decrypt(keys).map_err(|error| cannot(&error))?;
-    let mut target = private(to)?;
+    let mut target = new_private(to)?;
     std::io::copy(&mut plain, &mut target).map_err(|error| cannot(&error))?;
     Ok(target.sync_all()?)
-}
-
-/// A new file that only its owner may read.
-fn private(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)
 }
 
 /// A folder of our own for copies of a moment; it goes with this value.

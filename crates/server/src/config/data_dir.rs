@@ -78,6 +78,14 @@ fn must_be_regular(file: File) -> std::io::Result<File> {
 
 const NOT_REGULAR: &str = "it is not a regular file. Move it away, and restore the file that belongs there if there was one";
 
+/// What work on a file gave; none when there is no such file.
+pub(crate) fn if_there<T>(done: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match done {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
+    }
+}
+
 /// Reads a small file whole.
 fn read_text(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
@@ -137,19 +145,18 @@ impl DataDir {
     /// This directory's name towards a shared database; made at the first use.
     pub fn node_id(&self) -> Result<Uuid, DataDirError> {
         let path = self.file(NODE_ID);
-        match read_text(&path) {
-            Ok(text) => Uuid::try_parse(text.trim()).map_err(|_| {
+        match if_there(read_text(&path)).map_err(told(&path, "read"))? {
+            Some(text) => Uuid::try_parse(text.trim()).map_err(|_| {
                 DataDirError(format!(
                     "{} holds no UUID; remove the file to get a new one",
                     path.display()
                 ))
             }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            None => {
                 let id = random::uuid();
                 replace(&path, format!("{id}\n").as_bytes())?;
                 Ok(id)
             }
-            Err(error) => Err(told(&path, "read")(error)),
         }
     }
 
@@ -175,10 +182,8 @@ impl DataDir {
     /// The highest change number this directory has seen of the store named, 0 for another store's.
     pub fn seen(&self) -> Result<Option<(Uuid, u64)>, DataDirError> {
         let path = self.file(SEEN);
-        let text = match read_text(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(told(&path, "read")(error)),
+        let Some(text) = if_there(read_text(&path)).map_err(told(&path, "read"))? else {
+            return Ok(None);
         };
         let parsed = text
             .trim()
@@ -272,11 +277,8 @@ pub fn make_keyring(path: &Path, id: KeyId) -> Result<Keyring, DataDirError> {
 /// # Errors
 /// When the file cannot be used.
 pub fn find_keyring(path: &Path) -> Result<Option<Keyring>, DataDirError> {
-    let text = match read_private(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(told(path, "read the digest keys in")(error)),
-    };
+    let text = if_there(read_private(path)).map_err(told(path, "read the digest keys in"))?;
+    let Some(text) = text else { return Ok(None) };
     let wrong = |line: usize| {
         DataDirError(format!(
             "{}: line {line} is not `id:64 hex`",
@@ -364,18 +366,26 @@ pub fn read_secret(file: File) -> std::io::Result<Zeroizing<String>> {
 
 /// Writes a file that must not exist yet and that only its owner may read.
 pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), DataDirError> {
-    let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(path)?;
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        sync_parent(path)
-    };
-    write().map_err(told(path, "write"))
+    let written = write_new(path, bytes).and_then(|()| sync_parent(path));
+    written.map_err(told(path, "write"))
+}
+
+/// A new file that only its owner may read.
+pub(crate) fn new_private(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = new_private(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// Replaces a file whole: a reader or a crash sees the old one or the new one.
@@ -385,18 +395,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DataDirError> {
     let temporary = PathBuf::from(temporary);
     let write = || -> std::io::Result<()> {
         // One that is there was left by a crash, or planted: it is never written through.
-        match std::fs::remove_file(&temporary) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+        if_there(std::fs::remove_file(&temporary))?;
+        write_new(&temporary, bytes)?;
         std::fs::rename(&temporary, path)?;
         sync_parent(path)
     };
@@ -431,9 +431,9 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), DataDirError> {
 pub(crate) fn read_own(path: &Path) -> std::io::Result<Option<Zeroizing<Vec<u8>>>> {
     let mut options = OpenOptions::new();
     let flags = AT_ONCE | rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    let file = match options.read(true).custom_flags(flags).open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        opened => must_be_regular(opened?)?,
+    let opened = if_there(options.read(true).custom_flags(flags).open(path))?;
+    let Some(file) = opened.map(must_be_regular).transpose()? else {
+        return Ok(None);
     };
     let mut bytes = Zeroizing::new(Vec::with_capacity(65_536));
     file.take(1_048_576).read_to_end(&mut bytes)?;
@@ -468,12 +468,8 @@ pub fn is_readable_by_all(path: &Path) -> bool {
 
 /// Removes a file if it is there.
 pub fn remove(path: &Path) -> Result<(), DataDirError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(told(path, "remove")(error))
-        }
-        _ => Ok(()),
-    }
+    let removed = if_there(std::fs::remove_file(path));
+    removed.map(drop).map_err(told(path, "remove"))
 }
 
 /// A rename is durable once its folder is.

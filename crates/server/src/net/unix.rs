@@ -3,6 +3,7 @@
 //! ours is ever removed.
 
 use crate::config::UnixSocket;
+use crate::config::data_dir::if_there;
 use std::io::{Error, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -91,10 +92,8 @@ impl Drop for Socket {
 
 /// Removes a dead socket; refuses to touch anything else.
 fn make_way(path: &Path) -> std::io::Result<()> {
-    let file = match std::fs::symlink_metadata(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
+    let Some(file) = if_there(std::fs::symlink_metadata(path))? else {
+        return Ok(());
     };
     if !file.file_type().is_socket() {
         return Err(Error::new(
