@@ -359,23 +359,13 @@ impl Bucket {
 }
 
 /// What can end an upload or a download.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 enum Trouble {
     /// A file of this machine.
-    File(std::io::Error),
+    File(#[from] std::io::Error),
     /// The bucket.
-    S3(object_store::Error),
-}
-
-impl From<std::io::Error> for Trouble {
-    fn from(error: std::io::Error) -> Self {
-        Self::File(error)
-    }
-}
-
-impl From<object_store::Error> for Trouble {
-    fn from(error: object_store::Error) -> Self {
-        Self::S3(error)
-    }
+    S3(#[from] object_store::Error),
 }
 
 type Sent = Result<(usize, PartId), object_store::Error>;
@@ -544,14 +534,11 @@ fn builder(address: &Address, settings: &S3Settings) -> Result<(AmazonS3Builder,
         Key::AccessKeyId,
         Key::SecretAccessKey,
         Key::WebIdentityTokenFile,
-    ];
-    let containers = [
         Key::ContainerCredentialsRelativeUri,
         Key::ContainerCredentialsFullUri,
     ];
     let given = elsewhere
         .iter()
-        .chain(&containers)
         .any(|key| builder.get_config_value(key).is_some());
     let no_metadata = aws_variable("AWS_EC2_METADATA_DISABLED")
         .is_some_and(|text| text.eq_ignore_ascii_case("true"));
