@@ -164,25 +164,12 @@ mod tests {
 
     #[test]
     fn every_event_can_be_chosen_in_preferences() {
-        let acts = [
-            "token.generate",
-            "token.revoke",
-            "client.create",
-            "client.change",
-            "client.disable",
-            "client.enable",
-            "client.delete",
-            "secret.create",
-            "secret.delete",
-        ];
-        let told = acts.map(|act| kind(act).unwrap());
-        let by_time = [
-            "token.expiring",
-            "quota.reached",
-            "token.superseded_in_use",
-            "client.unused",
-        ];
-        let mut all: Vec<_> = told.into_iter().chain(by_time).collect();
+        let acts = "
+            token.generate token.revoke client.create client.change client.disable client.enable client.delete
+            secret.create secret.delete";
+        let told = acts.split_whitespace().map(|act| kind(act).unwrap());
+        let by_time = "token.expiring quota.reached token.superseded_in_use client.unused";
+        let mut all: Vec<_> = told.chain(by_time.split(' ')).collect();
         let mut known = tokenward_store::notices::EVENTS;
         all.sort_unstable();
         known.sort_unstable();

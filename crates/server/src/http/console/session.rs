@@ -297,22 +297,12 @@ mod tests {
         ] {
             assert_eq!(inside(good), good);
         }
-        for bad in [
-            "",
-            "https://evil.example",
-            "//evil.example/console",
-            "/console//evil.example",
-            "/consolex",
-            "/console/\\evil.example",
-            "/console/../integration/v1/authz/token",
-            "/console/x/../../oauth2/token",
-            "/console/%2e%2e/integration/v1/authz/token",
-            "/console/.%2E/oauth2/token",
-            "/console/..",
-            "/console/\r\nSet-Cookie: a=b",
-            "/oauth2/token",
-            "javascript:alert(1)",
-        ] {
+        let words = "
+            https://evil.example //evil.example/console /console//evil.example /consolex /console/\\evil.example
+            /console/../integration/v1/authz/token /console/x/../../oauth2/token /console/.. /oauth2/token
+            /console/%2e%2e/integration/v1/authz/token /console/.%2E/oauth2/token javascript:alert(1)";
+        let blank = ["", "/console/\r\nSet-Cookie: a=b"];
+        for bad in words.split_whitespace().chain(blank) {
             assert_eq!(inside(bad), "/console", "{bad}");
         }
     }
