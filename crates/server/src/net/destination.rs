@@ -2,7 +2,7 @@
 //! configuration. Decided at each connection, about the very addresses that are then connected to; a name that
 //! resolved well before is no proof.
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,33 +12,33 @@ use url::{Host, Url};
 const URL_BYTES_MAX: usize = 2_048;
 
 /// Networks of IPv4 that are not the public internet (IANA's special-purpose registry, RFC 6890 and later).
-const NOT_PUBLIC_4: [(Ipv4Addr, u8); 15] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
-    (Ipv4Addr::new(10, 0, 0, 0), 8),
-    (Ipv4Addr::new(100, 64, 0, 0), 10),
-    (Ipv4Addr::new(127, 0, 0, 0), 8),
-    (Ipv4Addr::new(169, 254, 0, 0), 16),
-    (Ipv4Addr::new(172, 16, 0, 0), 12),
-    (Ipv4Addr::new(192, 0, 0, 0), 24),
-    (Ipv4Addr::new(192, 0, 2, 0), 24),
-    (Ipv4Addr::new(192, 88, 99, 0), 24),
-    (Ipv4Addr::new(192, 168, 0, 0), 16),
-    (Ipv4Addr::new(198, 18, 0, 0), 15),
-    (Ipv4Addr::new(198, 51, 100, 0), 24),
-    (Ipv4Addr::new(203, 0, 113, 0), 24),
+const NOT_PUBLIC_4: [Ipv4Net; 15] = [
+    Ipv4Net::new_assert(Ipv4Addr::new(0, 0, 0, 0), 8),
+    Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
+    Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10),
+    Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8),
+    Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16),
+    Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
+    Ipv4Net::new_assert(Ipv4Addr::new(192, 0, 0, 0), 24),
+    Ipv4Net::new_assert(Ipv4Addr::new(192, 0, 2, 0), 24),
+    Ipv4Net::new_assert(Ipv4Addr::new(192, 88, 99, 0), 24),
+    Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16),
+    Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15),
+    Ipv4Net::new_assert(Ipv4Addr::new(198, 51, 100, 0), 24),
+    Ipv4Net::new_assert(Ipv4Addr::new(203, 0, 113, 0), 24),
     // Multicast, and what is reserved behind it.
-    (Ipv4Addr::new(224, 0, 0, 0), 4),
-    (Ipv4Addr::new(240, 0, 0, 0), 4),
+    Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4),
+    Ipv4Net::new_assert(Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 /// The one range of IPv6 that is given out to the public internet...
-const PUBLIC_6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+const PUBLIC_6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 /// ...and what of it is not, or leads into IPv4 by a way of its own: protocol assignments with Teredo,
 /// documentation, 6to4. NAT64 lies outside of it.
-const NOT_PUBLIC_6: [(Ipv6Addr, u8); 4] = [
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+const NOT_PUBLIC_6: [Ipv6Net; 4] = [
+    Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
+    Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
+    Ipv6Net::new_assert(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+    Ipv6Net::new_assert(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
 /// Decides which addresses may be connected to.
@@ -168,21 +168,10 @@ impl Resolve for Guard {
 }
 
 fn is_public(address: IpAddr) -> bool {
-    let within_4 = |address: Ipv4Addr, (network, length): (Ipv4Addr, u8)| {
-        (address.to_bits() ^ network.to_bits()) >> (32 - length) == 0
-    };
-    let within_6 = |address: Ipv6Addr, (network, length): (Ipv6Addr, u8)| {
-        (address.to_bits() ^ network.to_bits()) >> (128 - length) == 0
-    };
     match address {
-        IpAddr::V4(address) => !NOT_PUBLIC_4
-            .iter()
-            .any(|network| within_4(address, *network)),
+        IpAddr::V4(address) => NOT_PUBLIC_4.iter().all(|net| !net.contains(&address)),
         IpAddr::V6(address) => {
-            within_6(address, PUBLIC_6)
-                && !NOT_PUBLIC_6
-                    .iter()
-                    .any(|network| within_6(address, *network))
+            PUBLIC_6.contains(&address) && NOT_PUBLIC_6.iter().all(|net| !net.contains(&address))
         }
     }
 }
@@ -223,19 +212,10 @@ mod tests {
 
     #[test]
     fn an_address_is_https_without_credentials_or_fragment() {
-        for refused in [
-            "http://example.com/",
-            "ftp://example.com/",
-            "file:///etc/passwd",
-            "example.com",
-            "https://",
-            "",
-            "https://user@example.com/",
-            "https://user:word@example.com/",
-            "https://example.com/#part",
-            "gopher://example.com",
-            "javascript:alert(1)",
-        ] {
+        let words = "
+            http://example.com/ ftp://example.com/ file:///etc/passwd example.com https:// https://user@example.com/
+            https://user:word@example.com/ https://example.com/#part gopher://example.com javascript:alert(1)";
+        for refused in words.split_whitespace().chain([""]) {
             assert!(Guard::read(refused, &[]).is_err(), "{refused}");
         }
         let long = format!("https://example.com/{}", "x".repeat(URL_BYTES_MAX));
