@@ -3,13 +3,14 @@
 
 use crate::clock::SystemClock;
 use crate::config::TlsFiles;
+use parking_lot::{Mutex, RwLock};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::time::{Clock as _, MICROS_PER_SECOND, Timestamp};
 use tokio_rustls::TlsAcceptor;
@@ -99,14 +100,14 @@ impl Tls {
 
     /// Takes the certificates of `by` from now on.
     pub(super) fn ordered_by(&self, by: Arc<dyn ResolvesServerCert>) {
-        self.write().acceptor = resolved(by);
+        self.pair.write().acceptor = resolved(by);
     }
 
     /// Notes when the certificate of this PEM text is valid, which is in use.
     pub(super) fn note_valid(&self, pem: &[u8]) -> Result<(), String> {
         let first = CertificateDer::from_pem_slice(pem).map_err(|error| error.to_string())?;
         let valid = validity(&first).map_err(|error| error.to_string())?;
-        self.write().valid = Some(valid);
+        self.pair.write().valid = Some(valid);
         Ok(())
     }
 
@@ -116,11 +117,11 @@ impl Tls {
             return None;
         };
         let identity = identity(files);
-        *locked(watched) = Watched {
+        *watched.lock() = Watched {
             seen: identity,
             read: identity,
         };
-        Some(read(files).map(|fresh| self.set(fresh)))
+        Some(read(files).map(|fresh| *self.pair.write() = fresh))
     }
 
     /// Reads them again if they have changed and are complete, as far as that shows: they are the same as at the last look.
@@ -130,7 +131,7 @@ impl Tls {
             return None;
         };
         let identity = identity(files);
-        let mut watched = locked(watched);
+        let mut watched = watched.lock();
         let still = std::mem::replace(&mut watched.seen, identity) == identity;
         if !still || watched.read == identity {
             return None;
@@ -146,17 +147,9 @@ impl Tls {
                     date(till)
                 ));
             }
-            self.set(fresh);
+            *self.pair.write() = fresh;
             Ok(())
         }))
-    }
-
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Pair> {
-        self.pair.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, pair: Pair) {
-        *self.write() = pair;
     }
 
     /// The same as [`Tls::valid_till`] for people.
@@ -193,7 +186,7 @@ impl Tls {
 
     /// That the certificate in use ends soon; none while it is valid for two weeks, or when it has ended.
     pub(crate) fn ends_soon(&self, now: i64) -> Option<String> {
-        let valid = self.pair().valid?;
+        let valid = self.pair.read().valid?;
         let (_, till) = valid;
         (now <= till && till - now < self.soon(valid)).then(|| {
             format!(
@@ -208,14 +201,15 @@ impl Tls {
 
     /// Till when the certificate in use is valid, in seconds since 1970; none while none has been issued.
     pub(crate) fn valid_till(&self) -> Option<i64> {
-        self.pair().valid.map(|(_, till)| till)
+        self.pair.read().valid.map(|(_, till)| till)
     }
 
     /// How long more than a third of the certificate's time is left.
     pub(super) fn until_third(&self) -> Duration {
         let now = SystemClock.wall().unix_seconds();
         let left = self
-            .pair()
+            .pair
+            .read()
             .valid
             .map(|(from, till)| till - (till - from) / 3 - now);
         Duration::from_secs(left.unwrap_or_default().try_into().unwrap_or_default())
@@ -223,7 +217,7 @@ impl Tls {
 
     /// Why callers will refuse the certificate in use at this time, in seconds since 1970; none if they will not.
     pub(crate) fn out_of_time(&self, now: i64) -> Option<String> {
-        let (from, till) = self.pair().valid?;
+        let (from, till) = self.pair.read().valid?;
         let file = self.name();
         if now > till {
             let till = date(till);
@@ -238,20 +232,9 @@ impl Tls {
         })
     }
 
-    fn pair(&self) -> Pair {
-        self.pair
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        self.pair().acceptor
+        self.pair.read().acceptor.clone()
     }
-}
-
-fn locked(watched: &Mutex<Watched>) -> std::sync::MutexGuard<'_, Watched> {
-    watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// From when and till when a certificate is valid, in seconds since 1970.
