@@ -52,6 +52,11 @@ pub(crate) async fn serve<S>(
 struct Line<R, W> {
     reader: R,
     opener: Opener,
+    output: Output<W>,
+}
+
+/// The end that messages are sent into.
+struct Output<W> {
     writer: W,
     sealer: Sealer,
 }
@@ -67,19 +72,17 @@ where
         Err(_) => return "it did not prove itself in time",
     };
     if !allowed {
-        return refuse(
-            &mut line,
-            "its client certificate has no name with the grant replica in the node's internal_callers",
-        )
-        .await;
+        let why = "its client certificate has no name with the grant replica in the node's internal_callers";
+        return line.output.refuse(why).await;
     }
     // Before the first grant, so that a successor knows.
     if let Err(error) = app.replicas.write() {
         tracing::error!("no replica can be attached: {error}");
-        return refuse(&mut line, "the node cannot take replicas at the moment").await;
+        let why = "the node cannot take replicas at the moment";
+        return line.output.refuse(why).await;
     }
     let Some(attached) = app.data.store.attachments().attach() else {
-        return refuse(&mut line, "too many replicas are attached").await;
+        return line.output.refuse("too many replicas are attached").await;
     };
     let ending = Ending {
         app,
@@ -145,36 +148,22 @@ where
     let Ok(ToNode::Attach { format, bearer }) = ToNode::from_bytes(first) else {
         return Err("it speaks another version");
     };
-    let mut line = Line {
-        reader,
-        opener,
-        writer,
-        sealer,
-    };
+    let mut output = Output { writer, sealer };
     if let Some(expected) = &app.data.config.internal_auth
         && !bool::from(bearer.as_bytes().ct_eq(expected.as_bytes()))
     {
-        return Err(refuse(&mut line, "the internal bearer token is missing or wrong").await);
+        let why = "the internal bearer token is missing or wrong";
+        return Err(output.refuse(why).await);
     }
     if format != FORMAT {
-        return Err(refuse(
-            &mut line,
-            "it reads another format of changes than this node writes",
-        )
-        .await);
+        let why = "it reads another format of changes than this node writes";
+        return Err(output.refuse(why).await);
     }
-    Ok(line)
-}
-
-/// Says why there will be no attachment.
-async fn refuse<R, W: AsyncWrite + Unpin>(line: &mut Line<R, W>, why: Ended) -> Ended {
-    let _ = say(
-        &mut line.writer,
-        &mut line.sealer,
-        &ToReplica::Expelled(why),
-    )
-    .await;
-    why
+    Ok(Line {
+        reader,
+        opener,
+        output,
+    })
 }
 
 /// Feeds and hears one replica until either ends.
@@ -186,12 +175,11 @@ where
     let Line {
         reader,
         opener,
-        writer,
-        sealer,
+        output,
     } = line;
     let id = attached.id;
     tokio::select! {
-        ended = feed(app, writer, sealer, attached) => ended,
+        ended = feed(app, output, attached) => ended.unwrap_or_else(|hangs| hangs),
         ended = hear(app, reader, opener, id) => ended,
     }
 }
@@ -199,91 +187,87 @@ where
 /// The snapshot, then whatever the store has for it.
 async fn feed<W: AsyncWrite + Unpin>(
     app: &App,
-    mut writer: W,
-    mut sealer: Sealer,
+    mut output: Output<W>,
     mut attached: Attached,
-) -> Ended {
-    const HANGS: Ended = "it takes nothing any more";
+) -> Result<Ended, Ended> {
     let copying = app.data.replica().copying();
     let begin = ToReplica::Snapshot {
         base: attached.base,
         clients: copying.clients(),
     };
-    if say(&mut writer, &mut sealer, &begin).await.is_err() {
-        return HANGS;
-    }
+    output.say(&begin).await?;
     for part in copying {
-        if say(&mut writer, &mut sealer, &ToReplica::Part(&part))
-            .await
-            .is_err()
-        {
-            return HANGS;
-        }
+        output.say(&ToReplica::Part(&part)).await?;
         // The same thread answers checks.
         tokio::task::yield_now().await;
     }
-    if say(&mut writer, &mut sealer, &ToReplica::Loaded)
-        .await
-        .is_err()
-    {
-        return HANGS;
-    }
+    output.say(&ToReplica::Loaded).await?;
     while let Some(fed) = attached.feed.recv().await {
-        let said = match &fed {
-            Fed::Changes { first, bodies } => {
-                changes(&mut writer, &mut sealer, *first, bodies).await
-            }
+        match fed {
+            Fed::Changes { first, bodies } => output.changes(first, &bodies).await?,
             Fed::Granted {
                 round,
                 through,
                 term,
             } => {
                 let granted = ToReplica::Granted {
-                    round: *round,
-                    through: *through,
-                    term: *term,
+                    round,
+                    through,
+                    term,
                 };
-                say(&mut writer, &mut sealer, &granted).await
+                output.say(&granted).await?;
             }
             Fed::Expelled => {
                 let why = "it did not say in time that it had applied a change";
-                let _ = say(&mut writer, &mut sealer, &ToReplica::Expelled(why)).await;
-                return why;
+                return Ok(output.refuse(why).await);
             }
-        };
-        if said.is_err() {
-            return HANGS;
         }
     }
-    "it fell too far behind"
+    Ok("it fell too far behind")
 }
 
-/// Changes in frames small enough to be read.
-async fn changes<W: AsyncWrite + Unpin>(
-    writer: &mut W,
-    sealer: &mut Sealer,
-    mut first: u64,
-    bodies: &[String],
-) -> Result<(), Silent> {
-    // Half a frame leaves room for lengths; no change is nearly as long (names, lists and texts have limits).
-    let mut rest = bodies;
-    while !rest.is_empty() {
-        let mut bytes = 0;
-        let fits = |body: &&String| {
-            bytes += body.len();
-            bytes < FRAME_MAX / 2
+impl<W: AsyncWrite + Unpin> Output<W> {
+    /// Sends one message.
+    async fn say(&mut self, message: &ToReplica<'_>) -> Result<(), Ended> {
+        let frame = self.sealer.seal(&message.to_bytes());
+        let write = async {
+            self.writer.write_all(&frame).await?;
+            self.writer.flush().await
         };
-        let count = rest.iter().take_while(fits).count().max(1);
-        let (now, later) = rest.split_at(count);
-        let message = ToReplica::Changes {
-            first,
-            bodies: now.iter().map(String::as_str).collect(),
-        };
-        say(writer, sealer, &message).await?;
-        first += count as u64;
-        rest = later;
+        match timeout(WRITING, write).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err("it takes nothing any more"),
+        }
     }
-    Ok(())
+
+    /// Says why there is no attachment.
+    async fn refuse(&mut self, why: Ended) -> Ended {
+        let _ = self.say(&ToReplica::Expelled(why)).await;
+        why
+    }
+
+    /// Changes in frames small enough to be read.
+    async fn changes(&mut self, mut first: u64, bodies: &[String]) -> Result<(), Ended> {
+        // Half a frame leaves room for lengths; no change is nearly as long (names, lists and texts have limits).
+        let mut rest = bodies;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |body: &&String| {
+                bytes += body.len();
+                bytes < FRAME_MAX / 2
+            };
+            let count = rest.iter().take_while(fits).count().max(1);
+            let (now, later) = rest.split_at(count);
+            let message = ToReplica::Changes {
+                first,
+                bodies: now.iter().map(String::as_str).collect(),
+            };
+            self.say(&message).await?;
+            first += count as u64;
+            rest = later;
+        }
+        Ok(())
+    }
 }
 
 /// Hears the replica out.
@@ -334,25 +318,6 @@ async fn hear<R: AsyncRead + Unpin>(
 fn is_known(app: &App, client: ClientNo, product: ProductNo) -> bool {
     let replica = app.data.replica();
     client.index() < replica.client_count() && replica.has_product(product)
-}
-
-/// Nothing could be said.
-struct Silent;
-
-async fn say<W: AsyncWrite + Unpin>(
-    writer: &mut W,
-    sealer: &mut Sealer,
-    message: &ToReplica<'_>,
-) -> Result<(), Silent> {
-    let frame = sealer.seal(&message.to_bytes());
-    let write = async {
-        writer.write_all(&frame).await?;
-        writer.flush().await
-    };
-    match timeout(WRITING, write).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(Silent),
-    }
 }
 
 /// One frame without its length; longer ones are not read.
