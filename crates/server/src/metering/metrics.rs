@@ -2,13 +2,13 @@
 //! that a caller chooses.
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokenward_core::Timestamp;
 use tokenward_core::time::MICROS_PER_SECOND;
 use tokenward_store::{AttachmentCounts, Coherence, Nodes};
@@ -44,25 +44,18 @@ pub struct Metrics {
     internal_connections: Counter,
     connections_refused: Counter,
     credentials_refused: Family<Kind, Counter>,
-    log_lines_dropped: Counter,
     counts_lost: Counter,
     notices: Family<Outcome, Counter>,
-    clients: Gauge<i64, std::sync::atomic::AtomicI64>,
-    change_number: Gauge<u64, AtomicU64>,
-    audit_seq: Gauge<u64, AtomicU64>,
-    /// Gauges that only rise: kept under their old names for those who read them, beside counters.
-    groups: Gauge<u64, AtomicU64>,
-    changes: Gauge<u64, AtomicU64>,
-    more: More,
-    cluster: Cluster,
-    process: Process,
-    waiting: Gauge<u64, AtomicU64>,
-    replicas: Gauge<u64, AtomicU64>,
-    expelled: Gauge<u64, AtomicU64>,
-    held: Gauge<u64, AtomicU64>,
-    vouching: Gauge<u64, AtomicU64>,
-    writable: Gauge<u64, AtomicU64>,
-    clock_ahead: Gauge<f64, AtomicU64>,
+    /// How long deciding a check took, in seconds; of one check in [`CHECKS_A_SAMPLE`].
+    check_seconds: Histogram,
+    /// How long a decision took from its submission to its answer, in seconds.
+    commit_seconds: Histogram,
+    admin_calls: Family<Outcome, Counter>,
+    sign_ins: Family<Method, Counter>,
+    audit_verified: Gauge,
+    audit_verified_at: Gauge,
+    started: Gauge,
+    spans: Spans,
 }
 
 /// A listener, as a label.
@@ -187,29 +180,46 @@ fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &
     with(registry, name, help, M::default())
 }
 
+/// Registers gauges with the values that they have now: name, help and value.
+macro_rules! gauges {
+    ($registry:expr; $($name:literal, $help:literal, $value:expr;)*) => {
+        $($registry.register($name, $help, ConstGauge::new($value));)*
+    };
+}
+
+/// The same for counters.
+macro_rules! counters {
+    ($registry:expr; $($name:literal, $help:literal, $value:expr;)*) => {
+        $($registry.register($name, $help, ConstCounter::new($value));)*
+    };
+}
+
 impl Metrics {
     /// All counters, at zero.
     #[must_use]
     pub fn new() -> Self {
         let mut all = Registry::default();
-        let process = Process::new(&mut all);
+        let started = add(
+            &mut all,
+            "process_start_time_seconds",
+            "When the process started, in seconds since 1970",
+        );
         let registry = all.sub_registry_with_prefix("tokenward");
+        let build = Family::<Build, Gauge>::default();
+        let version = env!("CARGO_PKG_VERSION");
+        build.get_or_create(&Build { version }).set(1);
+        registry.register("build_info", "1, labelled with the version", build);
         let checks = from_zero(&CHECK_OUTCOMES, |outcome| Outcome { outcome });
         let permits = checks.get_or_create(&Outcome { outcome: "PERMIT" }).clone();
+        let audit_verified = Gauge::default();
+        audit_verified.set(-1);
         Self {
-            more: More::new(registry),
-            cluster: Cluster::new(registry),
-            process,
+            started,
             credentials_refused: with(
                 registry,
                 "credentials_refused",
                 "Credentials refused by kind",
                 from_zero(&CREDENTIAL_KINDS, |kind| Kind { kind }),
-            ),
-            log_lines_dropped: add(
-                registry,
-                "log_lines_dropped",
-                "Log lines dropped because they were not read in time",
             ),
             permits,
             checks: with(registry, "checks", "Checks by outcome", checks),
@@ -248,54 +258,63 @@ impl Metrics {
                 "Attempts to deliver a notice by outcome",
                 from_zero(&NOTICE_OUTCOMES, |outcome| Outcome { outcome }),
             ),
-            clients: add(
+            // 1 µs to 0.5 s.
+            check_seconds: with(
                 registry,
-                "clients",
-                "API clients in the replica, deleted ones included",
+                "check_seconds",
+                "Time deciding a check took, of one check in 64",
+                Histogram::new(exponential_buckets(0.000_001, 2.0, 20)),
             ),
-            change_number: add(registry, "change_number", "Number of the last change"),
-            audit_seq: add(registry, "audit_seq", "Number of the last audit entry"),
-            groups: add(
+            // 0.1 ms to 26 s.
+            commit_seconds: with(
                 registry,
-                "commit_groups",
-                "Groups committed since the start; see tokenward_groups_committed_total",
+                "commit_seconds",
+                "Time a decision took from its submission to its answer: the wait for the writer, the commit, and the acknowledgements of nodes and replicas",
+                Histogram::new(exponential_buckets(0.000_1, 2.0, 19)),
             ),
-            changes: add(
+            admin_calls: with(
                 registry,
-                "commit_changes",
-                "Changes committed since the start; see tokenward_changes_committed_total",
+                "admin_calls",
+                "Calls of the admin API by outcome: OK, or REFUSED (4xx) or FAILED (5xx)",
+                from_zero(&ADMIN_OUTCOMES, |outcome| Outcome { outcome }),
             ),
-            waiting: add(registry, "writes_waiting", "Writes waiting for the writer"),
-            replicas: add(
+            sign_ins: with(
                 registry,
-                "replicas",
-                "Attached replicas, those cut off that may still vouch included",
+                "sign_ins",
+                "Sign-ins to the console by method; refused ones are in tokenward_credentials_refused_total",
+                from_zero(&SIGN_IN_METHODS, |method| Method { method }),
             ),
-            expelled: add(
+            audit_verified: with(
                 registry,
-                "replicas_expelled",
-                "Replicas given up since the start; see tokenward_replicas_given_up_total",
+                "audit_verified",
+                "Result of the last verification of the audit log: 1 whole, 0 broken, -1 none since the start",
+                audit_verified,
             ),
-            held: add(
+            audit_verified_at: add(
                 registry,
-                "answers_held",
-                "Decisions whose answers wait for attached replicas",
+                "audit_verified_timestamp_seconds",
+                "When the audit log was last verified, in seconds since 1970; 0: not since the start",
             ),
-            vouching: add(registry, "vouching", "1 while checks are answered"),
-            writable: add(registry, "writable", "1 while the store takes writes"),
-            clock_ahead: add(
-                registry,
-                "clock_ahead_seconds",
-                "How far Tokenward's time, which never goes back, is ahead of the system clock",
-            ),
+            spans: Spans {
+                exported: add(
+                    registry,
+                    "spans_exported",
+                    "Spans of traces that the collector took",
+                ),
+                lost: add(
+                    registry,
+                    "spans_lost",
+                    "Spans of traces, and traced requests, that were not sent: too many at once, or the collector did not take them",
+                ),
+            },
             registry: all,
         }
     }
 
     /// Keeps what a verification of the audit log found, and when.
     pub fn audit_verified(&self, whole: bool, at: Timestamp) {
-        self.more.audit_verified.set(whole.into());
-        self.more.audit_verified_at.set(at.unix_seconds());
+        self.audit_verified.set(whole.into());
+        self.audit_verified_at.set(at.unix_seconds());
     }
 
     /// Counts a permit: one atomic addition.
@@ -326,7 +345,7 @@ impl Metrics {
 
     /// Counts a sign-in to the console by `method`, as the audit log names it.
     pub(crate) fn signed_in(&self, method: &'static str) {
-        self.more.sign_ins.get_or_create(&Method { method }).inc();
+        self.sign_ins.get_or_create(&Method { method }).inc();
     }
 
     /// Counts a connection to the public listener that was closed because its source had too many: a new one, or an idle
@@ -347,12 +366,12 @@ impl Metrics {
 
     /// Keeps how long a decision that was committed took, in seconds.
     pub(crate) fn committed(&self, seconds: f64) {
-        self.more.commit_seconds.observe(seconds);
+        self.commit_seconds.observe(seconds);
     }
 
     /// The counts of spans.
     pub(crate) fn spans(&self) -> &Spans {
-        &self.more.spans
+        &self.spans
     }
 
     /// Counts a fault.
@@ -373,56 +392,28 @@ impl Metrics {
 
     /// Keeps how long a check that was timed took.
     pub fn check_took(&self, seconds: f64) {
-        self.more.check_seconds.observe(seconds);
+        self.check_seconds.observe(seconds);
     }
 
     /// Counts a call of the admin API.
     pub fn administered(&self, outcome: &'static str) {
-        self.more
-            .admin_calls
-            .get_or_create(&Outcome { outcome })
-            .inc();
+        self.admin_calls.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Keeps when the process started.
     pub fn started(&self, at: Timestamp) {
-        self.process.started.set(at.unix_seconds());
+        self.started.set(at.unix_seconds());
     }
 
     /// The text Prometheus reads.
     #[must_use]
     pub fn text(&self, now: &Reading) -> String {
-        self.clients
-            .set(i64::try_from(now.clients).unwrap_or(i64::MAX));
-        self.change_number.set(now.numbers.0);
-        self.audit_seq.set(now.numbers.1);
-        self.groups.set(now.committed.0);
-        self.changes.set(now.committed.1);
-        self.waiting.set(now.waiting as u64);
-        self.replicas.set(now.replicas.attached as u64);
-        self.expelled.set(now.replicas.expelled);
-        let total = |counter: &Counter, n| counter.inner().store(n, Ordering::Relaxed);
-        total(&self.more.groups_total, now.committed.0);
-        total(&self.more.changes_total, now.committed.1);
-        total(&self.more.expelled_total, now.replicas.expelled);
-        for (listener, ends) in &now.certificates {
-            self.more
-                .certificate_ends
-                .get_or_create(listener)
-                .set(*ends);
-        }
-        self.more.backed_up.set(now.backed_up);
-        self.process.read();
-        self.held.set(now.replicas.held as u64);
-        self.vouching.set(now.vouching.into());
-        self.writable.set(now.writable.into());
-        self.clock_ahead.set(now.clock_ahead.as_secs_f64());
-        self.cluster.set(now);
-        let dropped = self.log_lines_dropped.inner();
-        dropped.store(crate::logs::dropped(), std::sync::atomic::Ordering::Relaxed);
         let mut text = String::new();
         // Writing into a String cannot fail.
-        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &process())
+            .and_then(|()| encode_registry(&mut text, &self.registry))
+            .and_then(|()| encode_registry(&mut text, &now.registry()))
+            .and_then(|()| encode_eof(&mut text));
         text
     }
 }
@@ -433,69 +424,62 @@ struct Level {
     level: &'static str,
 }
 
-/// What this node knows of the nodes of its database.
-struct Cluster {
-    nodes: Gauge,
-    behind: Gauge<u64, AtomicU64>,
-    lease_left: Gauge<f64, AtomicU64>,
-    clock: Gauge<f64, AtomicU64>,
-    digest_key: Gauge,
-    coherence: Family<Level, Gauge>,
-}
-
-impl Cluster {
-    fn new(registry: &mut Registry) -> Self {
-        Self {
-            nodes: add(
-                registry,
-                "nodes",
-                "Nodes that use the database, this one included",
-            ),
-            behind: add(
-                registry,
-                "node_changes_behind",
-                "Changes that were in the database and not applied here at the last renewal",
-            ),
-            lease_left: add(
-                registry,
-                "lease_seconds_left",
-                "Seconds for which checks are answered if the lease is not renewed; +Inf on SQLite",
-            ),
-            clock: add(
-                registry,
-                "clock_difference_seconds",
-                "How far this machine's clock is ahead of the database's; negative: behind",
-            ),
-            digest_key: add(
-                registry,
-                "digest_key",
-                "Id of the digest key that makes new digests",
-            ),
-            coherence: add(
-                registry,
-                "coherence_level",
-                "1 at what can be lost when the database fails: strict (nothing), single_server, weak",
-            ),
+impl Reading {
+    /// All of it, as metrics.
+    fn registry(&self) -> Registry {
+        let mut all = Registry::with_prefix("tokenward");
+        let (changes, audit_entries) = self.numbers;
+        let (groups, committed) = self.committed;
+        let nodes = &self.nodes;
+        let own = nodes.nodes.iter().find(|node| node.own);
+        let applied = own.map_or(nodes.change, |node| node.acknowledged);
+        let lease_left = self.lease_left.map(std::time::Duration::from_nanos);
+        counters! { all;
+            "log_lines_dropped", "Log lines dropped because they were not read in time", crate::logs::dropped();
+            "groups_committed", "Groups of changes committed", groups;
+            "changes_committed", "Changes committed", committed;
+            "replicas_given_up", "Replicas given up because they did not keep up", self.replicas.expelled;
         }
-    }
-
-    fn set(&self, now: &Reading) {
-        let own = now.nodes.nodes.iter().find(|node| node.own);
-        let applied = own.map_or(now.nodes.change, |node| node.acknowledged);
-        self.nodes
-            .set(i64::try_from(now.nodes.nodes.len()).unwrap_or(i64::MAX));
-        self.behind.set(now.nodes.change.saturating_sub(applied));
-        let left = now.lease_left.map(std::time::Duration::from_nanos);
-        self.lease_left
-            .set(left.map_or(f64::INFINITY, |left| left.as_secs_f64()));
-        self.clock
-            .set(now.nodes.clock_ahead as f64 / MICROS_PER_SECOND as f64);
-        self.digest_key.set(now.digest_key.into());
-        for level in [Coherence::Strict, Coherence::SingleServer, Coherence::Weak] {
-            let is = i64::from(level == now.nodes.coherence);
-            let level = level.as_str();
-            self.coherence.get_or_create(&Level { level }).set(is);
+        // Gauges that only rise are kept under their old names for those who read them, beside counters.
+        gauges! { all;
+            "clients", "API clients in the replica, deleted ones included", self.clients as u64;
+            "change_number", "Number of the last change", changes;
+            "audit_seq", "Number of the last audit entry", audit_entries;
+            "commit_groups", "Groups committed since the start; see tokenward_groups_committed_total", groups;
+            "commit_changes", "Changes committed since the start; see tokenward_changes_committed_total", committed;
+            "writes_waiting", "Writes waiting for the writer", self.waiting as u64;
+            "replicas", "Attached replicas, those cut off that may still vouch included", self.replicas.attached as u64;
+            "replicas_expelled", "Replicas given up since the start; see tokenward_replicas_given_up_total", self.replicas.expelled;
+            "answers_held", "Decisions whose answers wait for attached replicas", self.replicas.held as u64;
+            "vouching", "1 while checks are answered", u32::from(self.vouching);
+            "writable", "1 while the store takes writes", u32::from(self.writable);
+            "clock_ahead_seconds", "How far Tokenward's time, which never goes back, is ahead of the system clock", self.clock_ahead.as_secs_f64();
+            "nodes", "Nodes that use the database, this one included", nodes.nodes.len() as u64;
+            "node_changes_behind", "Changes that were in the database and not applied here at the last renewal", nodes.change.saturating_sub(applied);
+            "lease_seconds_left", "Seconds for which checks are answered if the lease is not renewed; +Inf on SQLite", lease_left.map_or(f64::INFINITY, |left| left.as_secs_f64());
+            "clock_difference_seconds", "How far this machine's clock is ahead of the database's; negative: behind", nodes.clock_ahead as f64 / MICROS_PER_SECOND as f64;
+            "digest_key", "Id of the digest key that makes new digests", u32::from(self.digest_key);
+            "last_backup_timestamp_seconds", "When `tokenward backup` last made a copy of the SQLite store, in seconds since 1970; 0: never, or with PostgreSQL", self.backed_up;
         }
+        let coherence: Family<Level, Gauge> = add(
+            &mut all,
+            "coherence_level",
+            "1 at what can be lost when the database fails: strict (nothing), single_server, weak",
+        );
+        for one in [Coherence::Strict, Coherence::SingleServer, Coherence::Weak] {
+            let level = one.as_str();
+            let level = coherence.get_or_create(&Level { level });
+            level.set(i64::from(one == nodes.coherence));
+        }
+        let certificates: Family<ListenerName, Gauge> = add(
+            &mut all,
+            "certificate_expiry_timestamp_seconds",
+            "When the certificate in use ends, in seconds since 1970",
+        );
+        for (listener, end) in &self.certificates {
+            certificates.get_or_create(listener).set(*end);
+        }
+        all
     }
 }
 
@@ -508,169 +492,36 @@ pub struct Spans {
     pub lost: Counter,
 }
 
-impl Spans {
-    fn new(registry: &mut Registry) -> Self {
-        let spans = Self::default();
-        registry.register(
-            "spans_exported",
-            "Spans of traces that the collector took",
-            spans.exported.clone(),
-        );
-        registry.register(
-            "spans_lost",
-            "Spans of traces, and traced requests, that were not sent: too many at once, or the collector did not take them",
-            spans.lost.clone(),
-        );
-        spans
+/// Figures of the process under the names that Prometheus' own client libraries use, but for what can't be read.
+fn process() -> Registry {
+    let mut all = Registry::default();
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = most.map_or(-1, |most| i64::try_from(most).unwrap_or(i64::MAX));
+    gauges! { all; "process_max_fds", "Most file descriptors", most; }
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        // The folder itself is one of them.
+        let open = files.count().saturating_sub(1) as u64;
+        gauges! { all; "process_open_fds", "Open file descriptors", open; }
     }
-}
-
-/// Figures of the build, of commits as counters, of checks' times, of certificates and of the audit log.
-struct More {
-    groups_total: Counter,
-    changes_total: Counter,
-    expelled_total: Counter,
-    /// How long deciding a check took, in seconds; of one check in [`CHECKS_A_SAMPLE`].
-    check_seconds: Histogram,
-    /// How long a decision took from its submission to its answer, in seconds.
-    commit_seconds: Histogram,
-    admin_calls: Family<Outcome, Counter>,
-    sign_ins: Family<Method, Counter>,
-    certificate_ends: Family<ListenerName, Gauge>,
-    backed_up: Gauge,
-    audit_verified: Gauge,
-    audit_verified_at: Gauge,
-    spans: Spans,
-}
-
-impl More {
-    fn new(registry: &mut Registry) -> Self {
-        let build = Family::<Build, Gauge>::default();
-        let version = env!("CARGO_PKG_VERSION");
-        build.get_or_create(&Build { version }).set(1);
-        registry.register("build_info", "1, labelled with the version", build);
-        let more = Self {
-            groups_total: add(registry, "groups_committed", "Groups of changes committed"),
-            changes_total: add(registry, "changes_committed", "Changes committed"),
-            expelled_total: add(
-                registry,
-                "replicas_given_up",
-                "Replicas given up because they did not keep up",
-            ),
-            // 1 µs to 0.5 s.
-            check_seconds: with(
-                registry,
-                "check_seconds",
-                "Time deciding a check took, of one check in 64",
-                Histogram::new(exponential_buckets(0.000_001, 2.0, 20)),
-            ),
-            // 0.1 ms to 26 s.
-            commit_seconds: with(
-                registry,
-                "commit_seconds",
-                "Time a decision took from its submission to its answer: the wait for the writer, the commit, and the acknowledgements of nodes and replicas",
-                Histogram::new(exponential_buckets(0.000_1, 2.0, 19)),
-            ),
-            admin_calls: with(
-                registry,
-                "admin_calls",
-                "Calls of the admin API by outcome: OK, or REFUSED (4xx) or FAILED (5xx)",
-                from_zero(&ADMIN_OUTCOMES, |outcome| Outcome { outcome }),
-            ),
-            sign_ins: with(
-                registry,
-                "sign_ins",
-                "Sign-ins to the console by method; refused ones are in tokenward_credentials_refused_total",
-                from_zero(&SIGN_IN_METHODS, |method| Method { method }),
-            ),
-            certificate_ends: add(
-                registry,
-                "certificate_expiry_timestamp_seconds",
-                "When the certificate in use ends, in seconds since 1970",
-            ),
-            backed_up: add(
-                registry,
-                "last_backup_timestamp_seconds",
-                "When `tokenward backup` last made a copy of the SQLite store, in seconds since 1970; 0: never, or with PostgreSQL",
-            ),
-            audit_verified: add(
-                registry,
-                "audit_verified",
-                "Result of the last verification of the audit log: 1 whole, 0 broken, -1 none since the start",
-            ),
-            audit_verified_at: add(
-                registry,
-                "audit_verified_timestamp_seconds",
-                "When the audit log was last verified, in seconds since 1970; 0: not since the start",
-            ),
-            spans: Spans::new(registry),
-        };
-        more.audit_verified.set(-1);
-        more
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The program's name stands in parentheses and may hold anything; fields are counted behind it (proc(5)).
+    let fields: Vec<&str> = stat
+        .rsplit_once(") ")
+        .map_or_else(Vec::new, |(_, rest)| rest.split(' ').collect());
+    let field = |number: usize| fields.get(number - 3)?.parse::<u32>().ok();
+    if let (Some(user), Some(system)) = (field(14), field(15)) {
+        let ticks = rustix::param::clock_ticks_per_second() as f64;
+        let seconds = (f64::from(user) + f64::from(system)) / ticks;
+        counters! { all; "process_cpu_seconds", "User and system time spent", seconds; }
     }
-}
-
-/// Figures of the process under the names that Prometheus' own client libraries use.
-struct Process {
-    cpu_seconds: Counter<f64, AtomicU64>,
-    resident_bytes: Gauge,
-    open_files: Gauge,
-    most_files: Gauge,
-    threads: Gauge,
-    started: Gauge,
-}
-
-impl Process {
-    fn new(registry: &mut Registry) -> Self {
-        Self {
-            cpu_seconds: add(
-                registry,
-                "process_cpu_seconds",
-                "User and system time spent",
-            ),
-            resident_bytes: add(registry, "process_resident_memory_bytes", "Resident memory"),
-            open_files: add(registry, "process_open_fds", "Open file descriptors"),
-            most_files: add(registry, "process_max_fds", "Most file descriptors"),
-            threads: add(registry, "process_threads", "Threads"),
-            started: add(
-                registry,
-                "process_start_time_seconds",
-                "When the process started, in seconds since 1970",
-            ),
-        }
+    if let Some(threads) = field(20) {
+        gauges! { all; "process_threads", "Threads", threads; }
     }
-
-    /// Reads them from the system; what can't be read stays as it was.
-    fn read(&self) {
-        let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let most = most.map_or(-1, |most| i64::try_from(most).unwrap_or(i64::MAX));
-        self.most_files.set(most);
-        if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
-            // The folder itself is one of them.
-            let open = i64::try_from(files.count()).unwrap_or(i64::MAX);
-            self.open_files.set(open.saturating_sub(1));
-        }
-        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        // The program's name stands in parentheses and may hold anything; fields are counted behind it (proc(5)).
-        let fields: Vec<&str> = stat
-            .rsplit_once(") ")
-            .map_or_else(Vec::new, |(_, rest)| rest.split(' ').collect());
-        let field = |number: usize| fields.get(number - 3)?.parse::<u32>().ok();
-        if let (Some(user), Some(system)) = (field(14), field(15)) {
-            let ticks = rustix::param::clock_ticks_per_second() as f64;
-            let seconds = (f64::from(user) + f64::from(system)) / ticks;
-            self.cpu_seconds
-                .inner()
-                .store(seconds.to_bits(), Ordering::Relaxed);
-        }
-        if let Some(threads) = field(20) {
-            self.threads.set(threads.into());
-        }
-        if let Some(pages) = field(24) {
-            let page = i64::try_from(rustix::param::page_size()).unwrap_or(4_096);
-            self.resident_bytes.set(i64::from(pages) * page);
-        }
+    if let Some(pages) = field(24) {
+        let bytes = u64::from(pages) * rustix::param::page_size() as u64;
+        gauges! { all; "process_resident_memory_bytes", "Resident memory", bytes; }
     }
+    all
 }
 
 impl Default for Metrics {
