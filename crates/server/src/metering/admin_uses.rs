@@ -28,14 +28,12 @@ impl AdminUses {
     pub(crate) fn note(&self, id: Uuid, at: Timestamp, source: Option<IpAddr>) {
         let mut uses = self.0.lock();
         let written = uses.get(&id).and_then(|noted| noted.written);
-        uses.insert(
-            id,
-            Noted {
-                at,
-                source,
-                written,
-            },
-        );
+        let noted = Noted {
+            at,
+            source,
+            written,
+        };
+        uses.insert(id, noted);
     }
 
     /// The latest use of each key since the start.

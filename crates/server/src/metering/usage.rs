@@ -40,16 +40,9 @@ struct Held {
 impl Usage {
     /// Notes a permitted use.
     pub fn note(&self, replica: &Replica, permit: &Permit, address: Option<IpAddr>) {
-        self.note_one(
-            replica,
-            (
-                permit.client_no(),
-                permit.checked_at(),
-                address,
-                permit.product(),
-                permit.generation(),
-            ),
-        );
+        let (client, at) = (permit.client_no(), permit.checked_at());
+        let noted = (client, at, address, permit.product(), permit.generation());
+        self.note_one(replica, noted);
     }
 
     /// Notes a use unless one of the same token was noted lately.
@@ -70,13 +63,8 @@ impl Usage {
     /// Notes the permitted checks that an attached replica reports, like the node's own.
     pub fn permitted_elsewhere(&self, replica: &Replica, all: &[Permitted]) {
         for one in all {
-            let noted = (
-                one.client.0,
-                one.last_at,
-                one.address,
-                one.product,
-                one.generation,
-            );
+            let (client, at) = (one.client.0, one.last_at);
+            let noted = (client, at, one.address, one.product, one.generation);
             self.note_one(replica, noted);
         }
     }
