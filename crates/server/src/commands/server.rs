@@ -391,12 +391,8 @@ fn check_config(args: CheckArgs) -> Result<(), Fault> {
         .warnings
         .extend(unknown_variables(&super::command_line()));
     let recipients = super::backup::recipients(&config.backup_recipients);
-    let wrong = recipients
-        .err()
-        .map(|error| format!("backup_recipients: {error}"));
-    found.errors.extend(wrong);
-    let wrong = config.backup_s3.check().err();
-    found.errors.extend(wrong.map(|error| error.to_string()));
+    found.judge(recipients.map_err(|error| format!("backup_recipients: {error}")));
+    found.judge(config.backup_s3.check());
     for warning in &found.warnings {
         note(&format!("warning: {warning}"));
     }

@@ -189,6 +189,14 @@ pub(crate) struct Findings {
     pub(crate) warnings: Vec<String>,
 }
 
+impl Findings {
+    /// Takes an error as one of the configuration.
+    pub(crate) fn judge<T>(&mut self, tried: Result<T, impl std::fmt::Display>) {
+        self.errors
+            .extend(tried.err().map(|error| error.to_string()));
+    }
+}
+
 /// Tries everything a start tries short of the store, and leaves nothing behind. `now` is in seconds since 1970.
 pub(crate) fn check(config: &Config, now: i64) -> Findings {
     let mut found = Findings {
@@ -218,26 +226,15 @@ pub(crate) fn check(config: &Config, now: i64) -> Findings {
         }
     }
     if let Some(url) = &config.database_url {
-        let read = tokenward_store::transport(url);
-        found
-            .errors
-            .extend(read.err().map(|error| error.to_string()));
+        found.judge(tokenward_store::transport(url));
     }
     let folder = &config.data_dir;
-    let meant = data_dir::must_be_meant(folder, config.data_dir_named);
-    found
-        .errors
-        .extend(meant.err().map(|error| error.to_string()));
-    if let Some(why) = data_dir::cannot_be_written(folder) {
-        found.errors.push(why);
-    }
+    found.judge(data_dir::must_be_meant(folder, config.data_dir_named));
+    found.errors.extend(data_dir::cannot_be_written(folder));
     let database = folder.join(data_dir::DATABASE);
     let store = std::fs::metadata(&database).is_ok_and(|file| file.len() > 0);
     if config.digest_keys.exists() {
-        let read = data_dir::keyring(&config.digest_keys);
-        found
-            .errors
-            .extend(read.err().map(|error| error.to_string()));
+        found.judge(data_dir::keyring(&config.digest_keys));
     } else if store && config.database_url.is_none() && !config.new_digest_keys {
         found.errors.push(format!(
             "{} does not exist, but {} does. Without the keys its digests were made with no secret and no token can be \
