@@ -17,14 +17,14 @@ mod config;
 mod random;
 
 use config::host;
-use config::{Config, File, ServeArgs};
+use config::{Config, ServeArgs};
 use libfuzzer_sys::fuzz_target;
 
 /// The password of the database. Its capital letter tells it from hosts, which are put into lower case.
 const PASSWORD: &str = "Hunter2";
 
 fuzz_target!(|text: &str| {
-    let _ = File::parse(text);
+    let _ = ServeArgs::parse(text);
     let mut lines = text.lines();
     let mut next = || lines.next().map(str::to_owned);
     let host = next();

@@ -73,10 +73,10 @@ pub(super) fn backup(args: &BackupArgs) -> Result<(), Fault> {
     let from = data_dir.join(data_dir::DATABASE);
     let (to, now) = (args.to.as_path(), SystemClock.wall());
     let settings = args.places.file()?;
-    let recipients = match args.recipients.is_empty() {
-        true => recipients(&settings.backup_recipients())?,
-        false => recipients(&args.recipients)?,
-    };
+    let recipients = recipients(match args.recipients.is_empty() {
+        true => &settings.backup_recipients,
+        false => &args.recipients,
+    })?;
     let encrypted = !recipients.is_empty();
     let address = Address::read(to)?;
     if address.is_some() {

@@ -5,7 +5,7 @@ use super::s3::{Address, Bucket};
 use crate::clock::SystemClock;
 use crate::config::data_dir::{self, DataDir};
 use crate::config::s3::S3Settings;
-use crate::config::{self, Config, DatabaseTls, File, ServeArgs, unknown_variables};
+use crate::config::{self, Config, DatabaseTls, ServeArgs, unknown_variables};
 use crate::net::inherited_sockets::Handed;
 use crate::process::preflight;
 use crate::process::serve::{self, Fault};
@@ -199,21 +199,22 @@ pub(super) struct Database {
 }
 
 impl Places {
-    pub(super) fn file(&self) -> Result<File, Fault> {
-        let file = self.config.as_deref().map(File::read).transpose()?;
+    /// What the configuration file says.
+    pub(super) fn file(&self) -> Result<ServeArgs, Fault> {
+        let file = self.config.as_deref().map(ServeArgs::read).transpose()?;
         Ok(file.unwrap_or_default())
     }
 
     /// The data directory, and whether somebody named it.
     pub(super) fn data_dir(&self) -> Result<(PathBuf, bool), Fault> {
-        let named = self.data_dir.clone().or(self.file()?.data_dir());
+        let named = self.data_dir.clone().or(self.file()?.data_dir);
         let is_named = named.is_some();
         let place = named.unwrap_or_else(|| PathBuf::from(data_dir::DEFAULT));
         Ok((place, is_named))
     }
 
     pub(super) fn digest_keys(&self) -> Result<PathBuf, Fault> {
-        match self.digest_keys.clone().or(self.file()?.digest_keys()) {
+        match self.digest_keys.clone().or(self.file()?.digest_keys) {
             Some(path) => Ok(path),
             None => Ok(self.data_dir()?.0.join(data_dir::DIGEST_KEYS)),
         }
@@ -222,12 +223,11 @@ impl Places {
     /// The database URL given, or the one of the configuration file.
     fn database_url(&self, given: &Database) -> Result<Option<Zeroizing<String>>, Fault> {
         let file = self.file()?;
-        let named = given.database_url_file.clone();
-        let named = named.or(file.database_url_file());
+        let named = given.database_url_file.clone().or(file.database_url_file);
         let url = config::secret("database_url", given.database_url.clone(), named)?;
         // Without a database these settings are those of a server that shares the environment.
         match url {
-            Some(_) => Ok(given.tls.clone().or(&file).complete(url)?),
+            Some(_) => Ok(given.tls.clone().or(file.database_tls).complete(url)?),
             None => Ok(None),
         }
     }

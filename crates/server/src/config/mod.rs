@@ -18,7 +18,7 @@ pub use acme::Acme;
 pub use environment::{unknown_variables, without_empty_variables};
 pub use sso::Sso;
 pub(crate) use sso::is_private;
-pub use written::{DatabaseTls, File, ServeArgs};
+pub use written::{DatabaseTls, ServeArgs};
 
 use crate::config::callers::Callers;
 use crate::config::host::Host;
@@ -252,199 +252,136 @@ impl Config {
     }
 
     /// Resolves what was written.
-    #[expect(clippy::too_many_lines, reason = "one expression a setting")]
     pub fn resolve(args: ServeArgs) -> Result<Self, ConfigError> {
-        let file = match &args.config {
-            Some(path) => File::read(path)?,
-            None => File::default(),
+        let args = match &args.config {
+            Some(path) => ServeArgs::read(path).map(|file| args.or(file))?,
+            None => args,
         };
-        let backup_s3 = file.backup_s3();
-        let database_tls = args.database_tls.or(&file);
-        let named = args.data_dir.or(file.data_dir);
-        let data_dir_named = named.is_some();
-        let data_dir = named.unwrap_or_else(|| PathBuf::from(crate::config::data_dir::DEFAULT));
-        let environment_hosts = hosts(&args.environment_host, file.environment_hosts)?;
-        let proxies = match args.trusted_proxy.is_empty() {
-            true => file.trusted_proxies.unwrap_or_default(),
-            false => args.trusted_proxy,
-        };
-        let trusted_proxies = networks("trusted_proxies", &proxies)?;
-        let database_url_file = args.database_url_file.or(file.database_url_file);
-        let mail_url_file = args.mail_url_file.or(file.mail_url_file);
-        let internal_auth_file = args.internal_auth_file.or(file.internal_auth_file);
-        let sso_secret_file = args.sso_client_secret_file.or(file.sso_client_secret_file);
+        let backup_s3 = args.backup_s3();
+        let data_dir_named = args.data_dir.is_some();
+        let data_dir = args
+            .data_dir
+            .unwrap_or_else(|| PathBuf::from(crate::config::data_dir::DEFAULT));
+        let environment_hosts = hosts(&args.environment_host, args.environment_hosts)?;
+        let trusted_proxies = networks("trusted_proxies", &args.trusted_proxy)?;
         let secret_files = [
-            &database_url_file,
-            &mail_url_file,
-            &internal_auth_file,
-            &sso_secret_file,
+            &args.database_url_file,
+            &args.mail_url_file,
+            &args.internal_auth_file,
+            &args.sso_client_secret_file,
         ];
         let secret_files = secret_files.into_iter().flatten().cloned().collect();
-        let mail_url = secret("mail_url", args.mail_url, mail_url_file)?;
-        let mail_from = args.mail_from.or(file.mail_from);
-        let mail_hello_name = args.mail_hello_name.or(file.mail_hello_name);
-        notifications::check_hello_name(mail_hello_name.as_deref())?;
-        let public_url = args.public_url.or(file.public_url);
-        let public_url = public_url
-            .map(|text| notifications::base_url(&text))
-            .transpose()?;
-        let hooks = match args.webhook_allow_network.is_empty() {
-            true => file.webhook_allow_networks.unwrap_or_default(),
-            false => args.webhook_allow_network,
-        };
-        let webhook_allow_networks = networks("webhook_allow_networks", &hooks)?;
-        let quota_per_day = args
-            .quota_per_day
-            .or(file.quota_per_day)
-            .unwrap_or(QUOTA_PER_DAY);
+        let mail_url = secret("mail_url", args.mail_url, args.mail_url_file)?;
+        notifications::check_hello_name(args.mail_hello_name.as_deref())?;
+        let public_url = args.public_url.as_deref();
+        let public_url = public_url.map(notifications::base_url).transpose()?;
+        let hooks = &args.webhook_allow_network;
+        let webhook_allow_networks = networks("webhook_allow_networks", hooks)?;
+        let quota_per_day = args.quota_per_day.unwrap_or(QUOTA_PER_DAY);
         if quota_per_day == 0 {
             return Err(ConfigError("quota_per_day must be at least 1".into()));
         }
-        let log = log_filter(args.log.or(file.log))?;
-        let otlp_endpoint = args.otlp_endpoint.or(file.otlp_endpoint);
-        if let Some(endpoint) = &otlp_endpoint {
+        let log = log_filter(args.log)?;
+        if let Some(endpoint) = &args.otlp_endpoint {
             notifications::url("otlp_endpoint", endpoint, COLLECTOR)?;
         }
-        let otlp_sample_ratio = args.otlp_sample_ratio.or(file.otlp_sample_ratio);
-        let otlp_sample_ratio = otlp_sample_ratio.unwrap_or(1.0);
+        let otlp_sample_ratio = args.otlp_sample_ratio.unwrap_or(1.0);
         if !(0.0..=1.0).contains(&otlp_sample_ratio) {
             return Err(ConfigError("otlp_sample_ratio must be 0 to 1".into()));
         }
-        let error_source = error_source(args.error_source.or(file.error_source))?;
+        let error_source = error_source(args.error_source)?;
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let check_threads = args.check_threads.or(file.check_threads).unwrap_or(threads);
+        let check_threads = args.check_threads.unwrap_or(threads);
         if !(1..=1024).contains(&check_threads) {
             return Err(ConfigError("check_threads must be 1 to 1024".into()));
         }
-        let per_source = args
-            .public_connections_per_source
-            .or(file.public_connections_per_source);
-        if per_source == Some(0) {
+        if args.public_connections_per_source == Some(0) {
             return Err(ConfigError(
                 "public_connections_per_source must be at least 1".into(),
             ));
         }
-        let idle = args.public_idle_seconds.or(file.public_idle_seconds);
+        let idle = args.public_idle_seconds;
         let idle = idle.unwrap_or(PUBLIC_IDLE_SECONDS).into();
         let idle = within("public_idle_seconds", idle, 1..=PUBLIC_IDLE_SECONDS_MAX)?;
         let public_idle_seconds = u32::try_from(idle).unwrap_or(PUBLIC_IDLE_SECONDS);
-        let public = args
-            .public
-            .or(file.public)
-            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
-        let internal = args
-            .internal
-            .or(file.internal)
-            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8081)));
+        let drain_seconds = args.drain_seconds.unwrap_or(10);
+        let here = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let public = args.public.unwrap_or(here(8080));
+        let internal = args.internal.unwrap_or(here(8081));
         different_addresses(public, internal)?;
-        let issuer = args.issuer.or(file.issuer);
-        if let Some(issuer) = &issuer {
+        if let Some(issuer) = &args.issuer {
             notifications::url("issuer", issuer, "https://auth.example.com")?;
         }
-        let public_tls = tls(
-            "public",
-            args.public_tls_certificate.or(file.public_tls_certificate),
-            args.public_tls_key.or(file.public_tls_key),
-        )?;
-        let either = |flags: Vec<String>, file: Option<Vec<String>>| match flags.is_empty() {
-            true => file.unwrap_or_default(),
-            false => flags,
+        let public_tls = tls("public", args.public_tls_certificate, args.public_tls_key)?;
+        let acme = acme::Written {
+            domains: args.acme_domain,
+            contact: args.acme_contact,
+            directory: args.acme_directory,
+            authority: args.acme_authority,
+            accept_terms: args.acme_accept_terms,
         };
-        let acme = acme::resolve(
-            acme::Written {
-                domains: either(args.acme_domain, file.acme_domains),
-                contact: either(args.acme_contact, file.acme_contact),
-                directory: args.acme_directory.or(file.acme_directory),
-                authority: args.acme_authority.or(file.acme_authority),
-                accept_terms: args.acme_accept_terms.or(file.acme_accept_terms),
-            },
-            public_tls.is_some(),
+        let acme = acme::resolve(acme, public_tls.is_some())?;
+        let internal_callers = callers::callers(&args.internal_caller, args.internal_callers)?;
+        let database_url = secret("database_url", args.database_url, args.database_url_file)?;
+        let internal_tls = tls(
+            "internal",
+            args.internal_tls_certificate,
+            args.internal_tls_key,
         )?;
-        let internal_callers = callers::callers(&args.internal_caller, file.internal_callers)?;
         Ok(Self {
             public,
             internal,
             public_idle_seconds,
-            public_connections_per_source: per_source,
-            internal_unix: unix_socket(
-                args.internal_unix.or(file.internal_unix),
-                args.internal_unix_mode.or(file.internal_unix_mode),
-            )?,
-            database_url: database_tls.complete(secret(
-                "database_url",
-                args.database_url,
-                database_url_file,
-            )?)?,
+            public_connections_per_source: args.public_connections_per_source,
+            internal_unix: unix_socket(args.internal_unix, args.internal_unix_mode)?,
+            database_url: args.database_tls.complete(database_url)?,
             environment_hosts,
             trusted_proxies,
             quota_per_day,
             secret_calls_per_second: args
                 .secret_calls_per_second
-                .or(file.secret_calls_per_second)
                 .unwrap_or(SECRET_CALLS_PER_SECOND),
             error_source,
             public_tls,
             acme,
             internal_tls: callers::complete(
-                tls(
-                    "internal",
-                    args.internal_tls_certificate
-                        .or(file.internal_tls_certificate),
-                    args.internal_tls_key.or(file.internal_tls_key),
-                )?,
-                args.internal_client_authority
-                    .or(file.internal_client_authority),
+                internal_tls,
+                args.internal_client_authority,
                 &internal_callers,
             )?,
             internal_callers,
             digest_keys: args
                 .digest_keys
-                .or(file.digest_keys)
                 .unwrap_or_else(|| data_dir.join(crate::config::data_dir::DIGEST_KEYS)),
-            internal_auth: secret("internal_auth", None, internal_auth_file)?,
-            issuer,
+            internal_auth: secret("internal_auth", None, args.internal_auth_file)?,
+            issuer: args.issuer,
             sso: sso::resolve(
-                args.sso_issuer.or(file.sso_issuer),
-                args.sso_client_id.or(file.sso_client_id),
-                sso_secret_file,
-                args.sso_name.or(file.sso_name),
-                args.sso_assume_email_verified
-                    .or(file.sso_assume_email_verified),
+                args.sso_issuer,
+                args.sso_client_id,
+                args.sso_client_secret_file,
+                args.sso_name,
+                args.sso_assume_email_verified,
             )?,
-            ratelimit_headers: args
-                .ratelimit_headers
-                .or(file.ratelimit_headers)
-                .unwrap_or(true),
+            ratelimit_headers: args.ratelimit_headers.unwrap_or(true),
             log,
-            log_format: args
-                .log_format
-                .or(file.log_format)
-                .unwrap_or(LogFormat::Text),
-            otlp_endpoint,
+            log_format: args.log_format.unwrap_or(LogFormat::Text),
+            otlp_endpoint: args.otlp_endpoint,
             otlp_environment: environment::opentelemetry_endpoint(),
             otlp_sample_ratio,
-            drain_seconds: within(
-                "drain_seconds",
-                args.drain_seconds.or(file.drain_seconds).unwrap_or(10),
-                0..=DRAIN_SECONDS_MAX,
-            )?,
+            drain_seconds: within("drain_seconds", drain_seconds, 0..=DRAIN_SECONDS_MAX)?,
             check_threads,
             mail_url,
-            mail_from,
+            mail_from: args.mail_from,
             public_url,
-            check_token_header: args
-                .check_token_header
-                .or(file.check_token_header)
-                .unwrap_or(CheckTokenHeader::Both),
-            mail_hello_name,
-            node_name: node_name(args.node_name.or(file.node_name))?,
+            check_token_header: args.check_token_header.unwrap_or(CheckTokenHeader::Both),
+            mail_hello_name: args.mail_hello_name,
+            node_name: node_name(args.node_name)?,
             webhook_allow_networks,
-            backup_recipients: file.backup_recipients.unwrap_or_default(),
+            backup_recipients: args.backup_recipients,
             backup_s3,
             notice_scan_seconds: within(
                 "notice_scan_seconds",
                 args.notice_scan_seconds
-                    .or(file.notice_scan_seconds)
                     .unwrap_or(notifications::NOTICE_SCAN_SECONDS),
                 1..=NOTICE_SCAN_SECONDS_MAX,
             )?,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// TLS to PostgreSQL, under the names that libpq has for it. The database URL may hold the same as parameters.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args, serde::Deserialize, serde::Serialize)]
 pub struct DatabaseTls {
     /// TLS to PostgreSQL: disable, require, verify-ca or verify-full [default: verify-full; for a Unix socket or a loopback
     /// address disable]
@@ -31,18 +31,16 @@ pub struct DatabaseTls {
 }
 
 impl DatabaseTls {
-    /// The same, completed by those of the file.
-    pub(crate) fn or(self, file: &File) -> Self {
+    /// The same, completed by others.
+    pub(crate) fn or(self, other: Self) -> Self {
         Self {
-            database_sslmode: self.database_sslmode.or(file.database_sslmode.clone()),
-            database_sslrootcert: self
-                .database_sslrootcert
-                .or(file.database_sslrootcert.clone()),
-            database_sslcert: self.database_sslcert.or(file.database_sslcert.clone()),
-            database_sslkey: self.database_sslkey.or(file.database_sslkey.clone()),
+            database_sslmode: self.database_sslmode.or(other.database_sslmode),
+            database_sslrootcert: self.database_sslrootcert.or(other.database_sslrootcert),
+            database_sslcert: self.database_sslcert.or(other.database_sslcert),
+            database_sslkey: self.database_sslkey.or(other.database_sslkey),
             database_channel_binding: self
                 .database_channel_binding
-                .or(file.database_channel_binding.clone()),
+                .or(other.database_channel_binding),
         }
     }
 
@@ -88,18 +86,21 @@ impl DatabaseTls {
     }
 }
 
-/// Flags of `tokenward serve`; each has an environment variable and a key in the file, but for `--new-digest-keys`, which is
-/// meant for one start.
-#[derive(Clone, Debug, Default, clap::Args)]
+/// The settings of `tokenward serve`: flags with their environment variables, or the keys of the configuration file. Each is
+/// optional. A list may be named as its flag is in the file, too. `--new-digest-keys` is meant for one start, so it is no key.
+#[derive(Clone, Debug, Default, clap::Args, serde::Deserialize, serde::Serialize)]
+#[serde(default)]
 pub struct ServeArgs {
     /// Where the server keeps its files; created if missing [default: tokenward-data]
     #[arg(long, env = "TOKENWARD_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Address for callers on the internet: token API, OAuth, admin API, console [default: 127.0.0.1:8080]
     #[arg(long, env = "TOKENWARD_PUBLIC", value_name = "ADDR", value_parser = listen_address)]
+    #[serde(deserialize_with = "address")]
     pub public: Option<SocketAddr>,
     /// Address for gateways and monitoring: checks, introspection, metrics, health [default: 127.0.0.1:8081]
     #[arg(long, env = "TOKENWARD_INTERNAL", value_name = "ADDR", value_parser = listen_address)]
+    #[serde(deserialize_with = "address")]
     pub internal: Option<SocketAddr>,
     /// Seconds a connection to the public listener may stay open between requests; longer than a proxy in front keeps
     /// its own, so that the proxy closes first [default: 75]
@@ -125,15 +126,18 @@ pub struct ServeArgs {
         value_name = "URL",
         hide_env_values = true
     )]
+    #[serde(skip)]
     pub database_url: Option<String>,
     /// Read the database URL from a file
     #[arg(long, env = "TOKENWARD_DATABASE_URL_FILE", value_name = "FILE")]
     pub database_url_file: Option<PathBuf>,
     #[command(flatten)]
+    #[serde(flatten)]
     /// TLS to that database.
     pub database_tls: DatabaseTls,
     /// Configuration file (TOML)
     #[arg(long, env = "TOKENWARD_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
     pub config: Option<PathBuf>,
     /// A host that serves one environment only, such as sandbox=api-sandbox.example.com; repeatable
     #[arg(
@@ -143,7 +147,12 @@ pub struct ServeArgs {
         value_name = "ENV=HOST",
         value_delimiter = ','
     )]
+    #[serde(skip)]
     pub environment_host: Vec<String>,
+    /// The same in the file: hosts, each with its environment.
+    #[arg(skip)]
+    #[serde(alias = "environment_host")]
+    pub environment_hosts: Option<BTreeMap<String, String>>,
     /// A proxy whose X-Forwarded-For is believed; repeatable
     #[arg(
         long,
@@ -152,6 +161,7 @@ pub struct ServeArgs {
         value_name = "CIDR",
         value_delimiter = ','
     )]
+    #[serde(rename = "trusted_proxies", alias = "trusted_proxy")]
     pub trusted_proxy: Vec<String>,
     /// Tokens one secret may make in a UTC day [default: 288]
     #[arg(long, env = "TOKENWARD_QUOTA_PER_DAY", value_name = "N")]
@@ -177,6 +187,7 @@ pub struct ServeArgs {
         value_name = "DOMAIN",
         value_delimiter = ','
     )]
+    #[serde(rename = "acme_domains", alias = "acme_domain")]
     pub acme_domain: Vec<String>,
     /// Email address that the ACME server may write to; repeatable
     #[arg(
@@ -214,13 +225,19 @@ pub struct ServeArgs {
         value_name = "NAME=GRANT",
         value_delimiter = ','
     )]
+    #[serde(skip)]
     pub internal_caller: Vec<String>,
+    /// The same in the file: names, each with what it is allowed.
+    #[arg(skip)]
+    #[serde(alias = "internal_caller")]
+    pub internal_callers: Option<BTreeMap<String, Vec<String>>>,
     /// File with the digest keys [default: DATA_DIR/digest-keys]
     #[arg(long, env = "TOKENWARD_DIGEST_KEYS", value_name = "FILE")]
     pub digest_keys: Option<PathBuf>,
     /// Start with other digest keys than the database was written with, for keys that are lost. Ends all access tokens,
     /// client secrets, admin keys and console sessions, the signing secrets of webhooks, and authenticator apps
     #[arg(long)]
+    #[serde(skip)]
     pub new_digest_keys: bool,
     /// File with a bearer token that introspection on the internal listener then demands
     #[arg(long, env = "TOKENWARD_INTERNAL_AUTH_FILE", value_name = "FILE")]
@@ -274,6 +291,7 @@ pub struct ServeArgs {
         value_name = "URL",
         hide_env_values = true
     )]
+    #[serde(skip)]
     pub mail_url: Option<String>,
     /// Read the mail server's URL from a file
     #[arg(long, env = "TOKENWARD_MAIL_URL_FILE", value_name = "FILE")]
@@ -306,82 +324,26 @@ pub struct ServeArgs {
         value_name = "CIDR",
         value_delimiter = ','
     )]
+    #[serde(rename = "webhook_allow_networks", alias = "webhook_allow_network")]
     pub webhook_allow_network: Vec<String>,
     /// Seconds from one look round for expiring tokens, used-up quotas and the like to the next [default: 900]
     #[arg(long, env = "TOKENWARD_NOTICE_SCAN_SECONDS", value_name = "N")]
     pub notice_scan_seconds: Option<u64>,
+    /// Public keys for which `tokenward backup` encrypts; in the file only, as what follows.
+    #[arg(skip)]
+    pub backup_recipients: Vec<String>,
+    /// The address of their S3 service.
+    #[arg(skip)]
+    pub backup_s3_endpoint: Option<String>,
+    /// The region of their bucket.
+    #[arg(skip)]
+    pub backup_s3_region: Option<String>,
+    /// Where the bucket's name stands.
+    #[arg(skip)]
+    pub backup_s3_addressing: Option<S3Addressing>,
 }
 
-/// The configuration file. Every key is optional. A list may be named as its flag is, too.
-#[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct File {
-    pub(super) data_dir: Option<PathBuf>,
-    #[serde(default, deserialize_with = "address")]
-    pub(super) public: Option<SocketAddr>,
-    pub(super) public_idle_seconds: Option<u32>,
-    pub(super) public_connections_per_source: Option<u32>,
-    #[serde(default, deserialize_with = "address")]
-    pub(super) internal: Option<SocketAddr>,
-    pub(super) internal_unix: Option<PathBuf>,
-    pub(super) internal_unix_mode: Option<String>,
-    pub(super) database_url_file: Option<PathBuf>,
-    pub(super) database_sslmode: Option<String>,
-    pub(super) database_sslrootcert: Option<PathBuf>,
-    pub(super) database_sslcert: Option<PathBuf>,
-    pub(super) database_sslkey: Option<PathBuf>,
-    pub(super) database_channel_binding: Option<String>,
-    #[serde(alias = "environment_host")]
-    pub(super) environment_hosts: Option<BTreeMap<String, String>>,
-    #[serde(alias = "trusted_proxy")]
-    pub(super) trusted_proxies: Option<Vec<String>>,
-    pub(super) quota_per_day: Option<u32>,
-    pub(super) secret_calls_per_second: Option<u32>,
-    pub(super) error_source: Option<String>,
-    pub(super) public_tls_certificate: Option<PathBuf>,
-    pub(super) public_tls_key: Option<PathBuf>,
-    #[serde(alias = "acme_domain")]
-    pub(super) acme_domains: Option<Vec<String>>,
-    pub(super) acme_contact: Option<Vec<String>>,
-    pub(super) acme_directory: Option<String>,
-    pub(super) acme_authority: Option<PathBuf>,
-    pub(super) acme_accept_terms: Option<bool>,
-    pub(super) internal_tls_certificate: Option<PathBuf>,
-    pub(super) internal_tls_key: Option<PathBuf>,
-    pub(super) internal_client_authority: Option<PathBuf>,
-    #[serde(alias = "internal_caller")]
-    pub(super) internal_callers: Option<BTreeMap<String, Vec<String>>>,
-    pub(super) digest_keys: Option<PathBuf>,
-    pub(super) internal_auth_file: Option<PathBuf>,
-    pub(super) issuer: Option<String>,
-    pub(super) sso_issuer: Option<String>,
-    pub(super) sso_client_id: Option<String>,
-    pub(super) sso_client_secret_file: Option<PathBuf>,
-    pub(super) sso_name: Option<String>,
-    pub(super) sso_assume_email_verified: Option<bool>,
-    pub(super) ratelimit_headers: Option<bool>,
-    pub(super) log: Option<String>,
-    pub(super) log_format: Option<LogFormat>,
-    pub(super) otlp_endpoint: Option<String>,
-    pub(super) otlp_sample_ratio: Option<f64>,
-    pub(super) drain_seconds: Option<u64>,
-    pub(super) check_threads: Option<usize>,
-    pub(super) mail_url_file: Option<PathBuf>,
-    pub(super) mail_from: Option<String>,
-    pub(super) mail_hello_name: Option<String>,
-    pub(super) node_name: Option<String>,
-    pub(super) check_token_header: Option<CheckTokenHeader>,
-    pub(super) public_url: Option<String>,
-    #[serde(alias = "webhook_allow_network")]
-    pub(super) webhook_allow_networks: Option<Vec<String>>,
-    pub(super) notice_scan_seconds: Option<u64>,
-    pub(super) backup_recipients: Option<Vec<String>>,
-    pub(super) backup_s3_endpoint: Option<String>,
-    pub(super) backup_s3_region: Option<String>,
-    pub(super) backup_s3_addressing: Option<S3Addressing>,
-}
-
-/// Keys that are accepted though they are not names of [`File`]'s fields.
+/// Keys that are accepted though they are not names of [`ServeArgs`]'s fields.
 const ALIASES: [&str; 5] = [
     "acme_domain",
     "environment_host",
@@ -390,7 +352,7 @@ const ALIASES: [&str; 5] = [
     "webhook_allow_network",
 ];
 
-impl File {
+impl ServeArgs {
     /// Reads a file's text. Unknown keys are errors that name the key that was probably meant.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         // A byte order mark is no part of TOML, and editors add one unasked.
@@ -415,32 +377,32 @@ impl File {
         names.chain(ALIASES.map(str::to_owned)).collect()
     }
 
-    /// Where the server keeps its files, if the file says.
-    pub(crate) fn data_dir(&self) -> Option<PathBuf> {
-        self.data_dir.clone()
-    }
-
-    /// Where the digest keys are, if the file says.
-    pub(crate) fn digest_keys(&self) -> Option<PathBuf> {
-        self.digest_keys.clone()
-    }
-
-    /// Where the database's URL is, if the file says.
-    pub(crate) fn database_url_file(&self) -> Option<PathBuf> {
-        self.database_url_file.clone()
-    }
-
-    /// The public keys for which `tokenward backup` encrypts, if the file says.
-    pub(crate) fn backup_recipients(&self) -> Vec<String> {
-        self.backup_recipients.clone().unwrap_or_default()
-    }
-
     /// The S3 service of `tokenward backup`, as far as the file says.
     pub(crate) fn backup_s3(&self) -> S3Settings {
         S3Settings {
             endpoint: self.backup_s3_endpoint.clone(),
             region: self.backup_s3_region.clone(),
             addressing: self.backup_s3_addressing,
+        }
+    }
+
+    /// The same, with the settings of `file` where these say nothing.
+    pub(super) fn or(self, file: Self) -> Self {
+        let flags = self;
+        macro_rules! completed {
+            ($($setting:ident)*) => { Self { $($setting: flags.$setting.or(file.$setting),)* } };
+        }
+        completed! {
+            data_dir public internal public_idle_seconds public_connections_per_source internal_unix
+            internal_unix_mode database_url database_url_file database_tls config environment_host
+            environment_hosts trusted_proxy quota_per_day secret_calls_per_second error_source
+            public_tls_certificate public_tls_key acme_domain acme_contact acme_directory acme_authority
+            acme_accept_terms internal_tls_certificate internal_tls_key internal_client_authority
+            internal_caller internal_callers digest_keys new_digest_keys internal_auth_file issuer sso_issuer
+            sso_client_id sso_client_secret_file sso_name sso_assume_email_verified ratelimit_headers log
+            log_format otlp_endpoint otlp_sample_ratio drain_seconds check_threads mail_url mail_url_file
+            mail_from mail_hello_name node_name check_token_header public_url webhook_allow_network
+            notice_scan_seconds backup_recipients backup_s3_endpoint backup_s3_region backup_s3_addressing
         }
     }
 
@@ -480,6 +442,23 @@ pub(super) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Opt
         .map(|(_, one)| one)
 }
 
+/// What can be left out, and is then completed. An [`Option`] has the same of its own.
+trait Or {
+    fn or(self, other: Self) -> Self;
+}
+
+impl<T> Or for Vec<T> {
+    fn or(self, other: Self) -> Self {
+        if self.is_empty() { other } else { self }
+    }
+}
+
+impl Or for bool {
+    fn or(self, other: Self) -> Self {
+        self || other
+    }
+}
+
 /// Reads the address of a listener, for clap and for the file alike.
 pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.trim().parse().map_err(|_| {
@@ -502,7 +481,7 @@ mod tests {
     use super::*;
 
     fn refusal(text: &str) -> String {
-        File::parse(text).unwrap_err().to_string()
+        ServeArgs::parse(text).unwrap_err().to_string()
     }
 
     #[test]
@@ -534,10 +513,10 @@ mod tests {
     #[test]
     fn lists_have_the_name_of_their_flag_too() {
         let text = "trusted_proxy = [\"10.0.0.1\"]\nwebhook_allow_network = []\n[environment_host]\n\"a.example\" = \"sandbox\"";
-        let file = File::parse(text).unwrap();
-        assert_eq!(file.trusted_proxies.unwrap(), ["10.0.0.1"]);
+        let file = ServeArgs::parse(text).unwrap();
+        assert_eq!(file.trusted_proxy, ["10.0.0.1"]);
         assert_eq!(file.environment_hosts.unwrap()["a.example"], "sandbox");
-        let known = File::keys();
+        let known = ServeArgs::keys();
         for alias in ALIASES {
             assert!(known.contains(&alias.to_owned()), "{alias}");
             // Each alias is one that is accepted.
@@ -547,7 +526,7 @@ mod tests {
                 "[]"
             };
             assert!(
-                File::parse(&format!("{alias} = {value}")).is_ok(),
+                ServeArgs::parse(&format!("{alias} = {value}")).is_ok(),
                 "{alias}"
             );
         }
@@ -556,7 +535,7 @@ mod tests {
     #[test]
     fn byte_order_mark_is_no_error() {
         assert_eq!(
-            File::parse("\u{feff}quota_per_day = 5")
+            ServeArgs::parse("\u{feff}quota_per_day = 5")
                 .unwrap()
                 .quota_per_day,
             Some(5)
