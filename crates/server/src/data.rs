@@ -13,7 +13,8 @@ use crate::traces::{self, Traces, Waited};
 use std::sync::{Arc, OnceLock};
 use tokenward_core::time::Clock;
 use tokenward_core::{Keyring, Replica};
-use tokenward_store::{Decided, Failure, ReadSet, Store, StoreError, View};
+use tokenward_store::people::Record;
+use tokenward_store::{Decided, Failure, ReadSet, Reader, Store, StoreError, View};
 
 /// The store, the keys, the settings and the figures of the running server.
 pub struct Data {
@@ -113,6 +114,16 @@ impl Data {
         Err(StoreError::Unavailable(
             "this node has no lease, so it cannot tell who a caller is".into(),
         ))
+    }
+
+    /// Reading for people and programs.
+    pub(crate) fn reader(&self) -> &Reader {
+        self.store.reader()
+    }
+
+    /// Writes records ([`Store::note`]).
+    pub(crate) async fn note(&self, records: Vec<Record>) -> Result<(), Failure> {
+        self.store.note(records, Vec::new()).await
     }
 
     /// The replica that answers checks.

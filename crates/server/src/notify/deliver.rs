@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::ids::WorkspaceId;
 use tokenward_core::time::{Clock, Timestamp};
+use tokenward_store::StoreError;
 use tokenward_store::notices::{Notice, NoticeWrite, Settled, Target, folded_address};
 use tokenward_store::people::Record;
 use tokio::task::JoinSet;
@@ -31,12 +32,37 @@ const RETRY_SECONDS: [u64; 12] = [
 ];
 
 /// How an attempt ended.
+pub(super) type End = Result<(), Undelivered>;
+
+/// Why a notice was not delivered.
 #[derive(Clone)]
-pub(super) enum End {
-    Delivered,
+pub(super) enum Undelivered {
     Failed(String),
     /// It makes no sense to try again.
     GivenUp(String),
+}
+
+impl From<String> for Undelivered {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+impl From<StoreError> for Undelivered {
+    fn from(error: StoreError) -> Self {
+        crate::logs::read_failed(&error);
+        Self::failed("the store could not be read")
+    }
+}
+
+impl Undelivered {
+    pub(super) fn given_up(why: &str) -> Self {
+        Self::GivenUp(why.to_owned())
+    }
+
+    pub(super) fn failed(why: &str) -> Self {
+        Self::Failed(why.to_owned())
+    }
 }
 
 /// What is being delivered.
@@ -124,13 +150,7 @@ impl Deliveries {
         }
         let settled = self.over.iter().flat_map(|over| over.settled.clone());
         let settled = NoticeWrite::Settled(settled.collect());
-        if let Err(failure) = self
-            .app
-            .data
-            .store
-            .note(vec![Record::Notice(settled)], Vec::new())
-            .await
-        {
+        if let Err(failure) = self.app.data.note(vec![Record::Notice(settled)]).await {
             tracing::warn!("could not write which notices were delivered: {failure}");
             return;
         }
@@ -161,7 +181,7 @@ impl Deliveries {
             // Others have sent mails since; how many is read again.
             self.limit = MailLimit::default();
         }
-        let reader = app.data.store.reader();
+        let reader = app.data.reader();
         let now = app.data.clock().wall();
         let begun = self.last.take();
         let (mut at, mut round) = (begun.clone(), false);
@@ -253,7 +273,7 @@ impl Deliveries {
             })
         };
         let records = held.into_iter().map(hold).collect();
-        Ok(self.app.data.store.note(records, Vec::new()).await?)
+        Ok(self.app.data.note(records).await?)
     }
 }
 
@@ -275,7 +295,7 @@ pub(super) struct Over {
 impl Over {
     /// An attempt at one notice.
     pub(super) fn one(app: &App, notice: &Notice, end: End) -> Self {
-        let unsent = is_limited(notice) && !matches!(end, End::Delivered);
+        let unsent = is_limited(notice) && end.is_err();
         Self {
             target: notice.made.target.clone(),
             digest: None,
@@ -286,7 +306,7 @@ impl Over {
 
     /// An attempt at several notices to one address in one mail.
     pub(super) fn many(app: &App, first: &Notice, all: Vec<(Notice, End)>) -> Self {
-        let sent = all.iter().any(|(_, end)| matches!(end, End::Delivered));
+        let sent = all.iter().any(|(_, end)| end.is_ok());
         Self {
             target: first.made.target.clone(),
             digest: None,
@@ -301,49 +321,38 @@ impl Over {
 
 async fn attempt(app: &App, post: &Post, notice: &Notice) -> End {
     let made = &notice.made;
-    let ended = match &made.target {
-        Target::Mail => return mail_recipient::one(app, post, notice).await,
-        Target::Webhook(id) => {
-            let webhook = match app.data.store.reader().webhook(*id).await {
-                Ok(Some(webhook)) => webhook,
-                Ok(None) => return End::GivenUp("the webhook was deleted".into()),
-                Err(error) => {
-                    crate::logs::read_failed(&error);
-                    return End::Failed("the store could not be read".into());
-                }
-            };
-            if webhook.disabled_at.is_some() {
-                return End::GivenUp("the webhook was disabled".into());
-            }
-            let now = app.data.clock().wall();
-            let former = webhook.former.filter(|(_, till)| now < *till);
-            let sealed = [Some(webhook.secret), former.map(|(sealed, _)| sealed)];
-            let open = |sealed: Vec<u8>| app.data.keyring.open_at_rest(&seal_context(*id), &sealed);
-            let secrets: Vec<_> = sealed.into_iter().flatten().filter_map(open).collect();
-            if secrets.is_empty() {
-                return End::Failed("its secret can't be read: is the digest key gone?".into());
-            }
-            let message = Message {
-                id: made.id,
-                body: &made.body,
-                at: app.data.clock().system(),
-                secrets: &secrets,
-            };
-            post.webhooks.post(&webhook.url, &message).await
-        }
+    let Target::Webhook(id) = &made.target else {
+        return mail_recipient::one(app, post, notice).await;
     };
-    match ended {
-        Ok(()) => End::Delivered,
-        Err(why) => End::Failed(why),
+    let found = app.data.reader().webhook(*id).await?;
+    let webhook = found.ok_or_else(|| Undelivered::given_up("the webhook was deleted"))?;
+    if webhook.disabled_at.is_some() {
+        return Err(Undelivered::given_up("the webhook was disabled"));
     }
+    let now = app.data.clock().wall();
+    let former = webhook.former.filter(|(_, till)| now < *till);
+    let sealed = [Some(webhook.secret), former.map(|(sealed, _)| sealed)];
+    let open = |sealed: Vec<u8>| app.data.keyring.open_at_rest(&seal_context(*id), &sealed);
+    let secrets: Vec<_> = sealed.into_iter().flatten().filter_map(open).collect();
+    if secrets.is_empty() {
+        let why = "its secret can't be read: is the digest key gone?";
+        return Err(Undelivered::failed(why));
+    }
+    let message = Message {
+        id: made.id,
+        body: &made.body,
+        at: app.data.clock().system(),
+        secrets: &secrets,
+    };
+    Ok(post.webhooks.post(&webhook.url, &message).await?)
 }
 
 fn settled(app: &App, notice: &Notice, end: End) -> Settled {
     let now = app.data.clock().wall();
     let (done_at, due_at, error, outcome) = match end {
-        End::Delivered => (Some(now), None, String::new(), "DELIVERED"),
-        End::GivenUp(why) => (None, None, why, "GIVEN_UP"),
-        End::Failed(why) => {
+        Ok(()) => (Some(now), None, String::new(), "DELIVERED"),
+        Err(Undelivered::GivenUp(why)) => (None, None, why, "GIVEN_UP"),
+        Err(Undelivered::Failed(why)) => {
             let wait = RETRY_SECONDS.get(notice.attempts as usize);
             let due_at = wait.map(|seconds| now.plus_seconds(*seconds));
             let outcome = if due_at.is_some() {

@@ -27,7 +27,7 @@ impl Follower {
             self.at = None;
             return Ok(false);
         }
-        let reader = app.data.store.reader();
+        let reader = app.data.reader();
         let at = match self.at {
             Some(at) => at,
             None => *self.at.insert(reader.followed().await?),
@@ -70,10 +70,7 @@ impl Follower {
         };
         // Not written, or not known to be: then it is read again how far the log was followed.
         self.at = None;
-        app.data
-            .store
-            .note(vec![Record::Notice(made)], Vec::new())
-            .await?;
+        app.data.note(vec![Record::Notice(made)]).await?;
         self.at = Some(until);
         Ok(())
     }

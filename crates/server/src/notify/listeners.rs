@@ -32,7 +32,7 @@ impl Listeners {
         let webhooks = match self.webhooks.get(&event.workspace) {
             Some(known) => known,
             None => {
-                let read = app.data.store.reader().webhooks(event.workspace).await?;
+                let read = app.data.reader().webhooks(event.workspace).await?;
                 self.webhooks.entry(event.workspace).or_insert(read)
             }
         };
@@ -55,12 +55,7 @@ impl Listeners {
             let addresses = match self.addresses.entry(event.workspace) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {
-                    let rows = app
-                        .data
-                        .store
-                        .reader()
-                        .notice_addresses(event.workspace)
-                        .await?;
+                    let rows = app.data.reader().notice_addresses(event.workspace).await?;
                     let rows = rows.into_iter().map(|row| (row.address.clone(), row));
                     place.insert(rows.collect())
                 }

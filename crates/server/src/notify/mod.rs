@@ -120,6 +120,6 @@ fn every(period: Duration) -> tokio::time::Interval {
 
 /// Whether anybody wants to hear anything, and can.
 async fn anybody_listens(app: &App) -> Result<bool, StoreError> {
-    let listening = app.data.store.reader().listening().await?;
+    let listening = app.data.reader().listening().await?;
     Ok(listening.webhooks || listening.emails && app.data.config.mail_url.is_some())
 }

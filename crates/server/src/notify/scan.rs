@@ -33,22 +33,14 @@ pub(super) async fn look_round(app: &App) -> Result<(), Stuck> {
     if !app.data.store.is_housekeeper() {
         return Ok(());
     }
-    let (reader, now, today) = (
-        app.data.store.reader(),
-        app.data.clock().wall(),
-        app.data.today(),
-    );
+    let (reader, now, today) = (app.data.reader(), app.data.clock().wall(), app.data.today());
     let before = Timestamp(now.0 - days(DAYS_KEPT));
     let yesterday = Timestamp(now.0 - days(1));
     app.data
-        .store
-        .note(
-            vec![
-                Record::Notice(NoticeWrite::Forgotten { before }),
-                Record::NoticeAddress(AddressWrite::AskedForgotten { before: yesterday }),
-            ],
-            Vec::new(),
-        )
+        .note(vec![
+            Record::Notice(NoticeWrite::Forgotten { before }),
+            Record::NoticeAddress(AddressWrite::AskedForgotten { before: yesterday }),
+        ])
         .await?;
     if !anybody_listens(app).await? {
         return Ok(());
@@ -82,10 +74,7 @@ pub(super) async fn look_round(app: &App) -> Result<(), Stuck> {
                 followed: None,
                 notices: some.to_vec(),
             };
-            app.data
-                .store
-                .note(vec![Record::Notice(made)], Vec::new())
-                .await?;
+            app.data.note(vec![Record::Notice(made)]).await?;
         }
         after = Some(last);
     }

@@ -69,7 +69,7 @@ pub(crate) async fn first_admin_key(app: &App, directory: &DataDir) -> Result<()
     )]
     let given = std::env::var(GIVEN).ok().filter(|text| !text.is_empty());
     let given = given.map(zeroize::Zeroizing::new);
-    let known = app.data.store.reader().admin_keys().await?;
+    let known = app.data.reader().admin_keys().await?;
     if !known.is_empty() {
         if let Some(text) = &given
             && !is_in_force(app, text, &known)
