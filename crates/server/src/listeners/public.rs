@@ -7,7 +7,7 @@ use crate::http::envelope::{Problem, Told};
 use crate::http::{BODY_MAX, HEAD_MAX, admin, clear_api, console, head_bytes, oauth, request_host};
 use crate::logs::Limit;
 use crate::net::addresses::is_trusted;
-use crate::net::limits::{Activity, Awaited, Connections, Delivered, End, Limits, Place, Watched};
+use crate::net::limits::{Activity, Connections, End, Limits, Noted, Place, Watched};
 use crate::net::{self, Connection, Listener};
 use crate::trace_context::{TraceContext, TraceId};
 use crate::{random, request_id, traces};
@@ -24,7 +24,6 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
@@ -169,25 +168,17 @@ fn put_id<B>(response: &mut http::Response<B>, id: Uuid) {
 
 /// One connection's requests, with what every answer has. Generating goes straight to its handler, for it is called more than
 /// everything else together and a router would cost more than it does; the rest is routed.
-struct Front<S> {
+struct Front {
     app: Arc<App>,
     peer: IpAddr,
-    router: TowerToHyperService<S>,
+    router: Router,
     activity: Arc<Activity>,
 }
 
-type Answer =
-    Pin<Box<dyn Future<Output = Result<http::Response<Delivered<Body>>, Infallible>> + Send>>;
+type Answer = Pin<Box<dyn Future<Output = Result<http::Response<Noted<Body>>, Infallible>> + Send>>;
 
-impl<S> hyper::service::Service<http::Request<Incoming>> for Front<S>
-where
-    S: tower::Service<http::Request<Awaited<Incoming>>, Response = Response, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-{
-    type Response = http::Response<Delivered<Body>>;
+impl hyper::service::Service<http::Request<Incoming>> for Front {
+    type Response = http::Response<Noted<Body>>;
     type Error = Infallible;
     type Future = Answer;
 
@@ -219,8 +210,10 @@ where
                 })
             }
             Ok(()) => {
+                let peer = SocketAddr::new(self.peer, 0);
+                request.extensions_mut().insert(ConnectInfo(peer));
                 let request = request.map(|body| answering.awaited(body));
-                let answer = self.router.call(request);
+                let answer = tower::Service::call(&mut self.router.clone(), request);
                 Box::pin(async move { answer.await.unwrap_or_else(|never| match never {}) })
             }
         };
@@ -280,7 +273,7 @@ impl Recorded {
     }
 }
 
-impl<S> Front<S> {
+impl Front {
     /// Refuses what no dialect should see.
     fn admit(&self, request: &mut http::Request<Incoming>) -> Result<(), Problem> {
         if head_bytes(request) > HEAD_MAX {
@@ -374,7 +367,7 @@ pub(crate) async fn serve(
     limits: Limits,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut make = router(Arc::clone(&app)).into_make_service_with_connect_info::<SocketAddr>();
+    let router = router(Arc::clone(&app));
     let connections = Connections::new(limits);
     let looking = tokio::spawn(look_round(Arc::clone(&connections)));
     let mut serving = JoinSet::new();
@@ -383,8 +376,8 @@ pub(crate) async fn serve(
             connection = listener.accept() => connection,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let peer = SocketAddr::new(connection.peer(), 0);
-        let Some(share) = connections.share(peer.ip(), &app.data.config.trusted_proxies) else {
+        let peer = connection.peer();
+        let Some(share) = connections.share(peer, &app.data.config.trusted_proxies) else {
             app.data.metrics.connection_refused();
             continue;
         };
@@ -397,22 +390,20 @@ pub(crate) async fn serve(
             Some(place) = connections.place(share) => place,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let Ok(service) = tower::Service::call(&mut make, peer).await;
-        let service = front(&app, peer, service, &place);
+        let service = front(&app, peer, &router, &place);
         while serving.try_join_next().is_some() {}
         serving.spawn(serve_accepted(connection, service, place, stop.clone()));
     }
     // A caller that connects now is refused at once instead of waiting for an answer that never comes.
     for connection in listener.close() {
-        let peer = SocketAddr::new(connection.peer(), 0);
-        let share = connections.share(peer.ip(), &app.data.config.trusted_proxies);
+        let peer = connection.peer();
+        let share = connections.share(peer, &app.data.config.trusted_proxies);
         let place = share.and_then(|share| connections.place(share).now_or_never().flatten());
         let Some(place) = place else {
             app.data.metrics.connection_refused();
             continue;
         };
-        let Ok(service) = tower::Service::call(&mut make, peer).await;
-        let service = front(&app, peer, service, &place);
+        let service = front(&app, peer, &router, &place);
         serving.spawn(serve_accepted(connection, service, place, stop.clone()));
     }
     let drain = Duration::from_secs(app.data.config.drain_seconds);
@@ -422,29 +413,22 @@ pub(crate) async fn serve(
     serving.shutdown().await;
 }
 
-fn front<S>(app: &Arc<App>, peer: SocketAddr, service: S, place: &Place) -> Front<S> {
+fn front(app: &Arc<App>, peer: IpAddr, router: &Router, place: &Place) -> Front {
     Front {
         app: Arc::clone(app),
-        peer: peer.ip(),
-        router: TowerToHyperService::new(service),
+        peer,
+        router: router.clone(),
         activity: Arc::clone(place.activity()),
     }
 }
 
 /// Serves a connection until it ends; it has its place until then.
-async fn serve_accepted<S>(
+async fn serve_accepted(
     connection: Connection,
-    service: Front<S>,
+    service: Front,
     place: Place,
     stop: watch::Receiver<bool>,
-) where
-    Front<S>: hyper::service::Service<
-            http::Request<Incoming>,
-            Response = http::Response<Delivered<Body>>,
-            Error = Infallible,
-            Future = Answer,
-        >,
-{
+) {
     match connection {
         Connection::Plain(stream, _) => {
             serve_connection(stream, service, place.activity(), stop).await;
@@ -475,20 +459,12 @@ async fn look_round(connections: Arc<Connections>) {
 
 /// Answers the requests of one connection until it ends, is overdue, or the server stops. What it ends with is its
 /// peer's affair.
-async fn serve_connection<I, S>(
-    stream: I,
-    service: Front<S>,
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    service: Front,
     activity: &Arc<Activity>,
     mut stop: watch::Receiver<bool>,
-) where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    Front<S>: hyper::service::Service<
-            http::Request<Incoming>,
-            Response = http::Response<Delivered<Body>>,
-            Error = Infallible,
-            Future = Answer,
-        >,
-{
+) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // The time limits are those of `connection_limits`.
     builder

@@ -163,10 +163,14 @@ impl Connections {
                 }
             }
         };
+        let state = State {
+            quiet_since: self.round.load(Ordering::Relaxed),
+            ..State::default()
+        };
         let activity = Arc::new(Activity {
             round: Arc::clone(&self.round),
             idle_seconds: self.limits.idle_seconds,
-            state: Mutex::new(State::at(self.round.load(Ordering::Relaxed))),
+            state: Mutex::new(state),
             ending: Notify::new(),
         });
         let mut open = self.open.lock();
@@ -273,7 +277,7 @@ pub(crate) struct Activity {
     ending: Notify,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     /// Whether a request has come.
     asked: bool,
@@ -306,21 +310,6 @@ struct Asked {
 }
 
 impl State {
-    fn at(round: u32) -> Self {
-        Self {
-            asked: false,
-            multiplexed: false,
-            requests: BTreeMap::new(),
-            quiet_since: round,
-            head_since: None,
-            blocked_since: None,
-            bodies: BTreeMap::new(),
-            next: 0,
-            closing: false,
-            evicted: false,
-        }
-    }
-
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
@@ -437,24 +426,25 @@ pub(crate) struct Answering(Arc<Activity>, u64);
 
 impl Answering {
     /// The request's body, known to the limits while it is waited for.
-    pub(crate) fn awaited<B>(&self, body: B) -> Awaited<B> {
-        Awaited {
-            body,
-            number: self.1,
-            activity: Arc::clone(&self.0),
-        }
+    pub(crate) fn awaited<B>(&self, body: B) -> Noted<B> {
+        self.noted(body, self.1, true)
     }
 
     /// The answer's body, known to the limits until it is dropped.
-    pub(crate) fn body<B>(&self, body: B) -> Delivered<B> {
+    pub(crate) fn body<B>(&self, body: B) -> Noted<B> {
         let mut state = self.0.state.lock();
         let number = state.number();
         state.bodies.insert(number, Some(self.0.now()));
         drop(state);
-        Delivered {
+        self.noted(body, number, false)
+    }
+
+    fn noted<B>(&self, body: B, number: u64, is_request: bool) -> Noted<B> {
+        Noted {
             body,
             number,
             activity: Arc::clone(&self.0),
+            is_request,
         }
     }
 }
@@ -467,30 +457,41 @@ impl Drop for Answering {
     }
 }
 
-/// The body of a request, which notes whether it waits for its sender.
+/// The body of a request, which notes whether it waits for its sender, or of an answer, which notes whether its reader goes
+/// on taking it.
 #[derive(Debug)]
-pub(crate) struct Awaited<B> {
+pub(crate) struct Noted<B> {
     body: B,
     number: u64,
     activity: Arc<Activity>,
+    is_request: bool,
 }
 
-impl<B> Awaited<B> {
-    fn note(&self, awaits_body: bool) {
-        // The request may be answered before all of its body is there.
-        if let Some(asked) = self.activity.state.lock().requests.get_mut(&self.number) {
-            asked.awaits_body = awaits_body;
+impl<B> Noted<B> {
+    fn note(&self, pending: bool) {
+        let mut state = self.activity.state.lock();
+        if !self.is_request {
+            let since = (!pending).then(|| self.activity.now());
+            state.bodies.insert(self.number, since);
+        } else if let Some(asked) = state.requests.get_mut(&self.number) {
+            // The request may be answered before all of its body is there.
+            asked.awaits_body = pending;
         }
     }
 }
 
-impl<B> Drop for Awaited<B> {
+impl<B> Drop for Noted<B> {
     fn drop(&mut self) {
-        self.note(false);
+        if self.is_request {
+            return self.note(false);
+        }
+        let mut state = self.activity.state.lock();
+        state.bodies.remove(&self.number);
+        state.quiet_since = self.activity.now();
     }
 }
 
-impl<B: http_body::Body + Unpin> http_body::Body for Awaited<B> {
+impl<B: http_body::Body + Unpin> http_body::Body for Noted<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -500,51 +501,6 @@ impl<B: http_body::Body + Unpin> http_body::Body for Awaited<B> {
     ) -> Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         self.note(frame.is_pending());
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// The body of an answer, which notes whether its reader goes on taking it.
-#[derive(Debug)]
-pub(crate) struct Delivered<B> {
-    body: B,
-    number: u64,
-    activity: Arc<Activity>,
-}
-
-impl<B> Delivered<B> {
-    fn note(&self, waits_for_reader: bool) {
-        let since = waits_for_reader.then(|| self.activity.now());
-        self.activity.state.lock().bodies.insert(self.number, since);
-    }
-}
-
-impl<B> Drop for Delivered<B> {
-    fn drop(&mut self) {
-        let mut state = self.activity.state.lock();
-        state.bodies.remove(&self.number);
-        state.quiet_since = self.activity.now();
-    }
-}
-
-impl<B: http_body::Body + Unpin> http_body::Body for Delivered<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.note(frame.is_ready());
         frame
     }
 
