@@ -1,5 +1,6 @@
 //! Clear's error body: a code, a fixed sentence, an id. Detail goes to the log under that id.
 
+use super::uncached;
 use crate::random;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -99,20 +100,13 @@ impl Problem {
             tracing::debug!(error_id = %id, code = self.code, "answered {}", self.status.as_u16());
         }
         let body = json!({ "errors": [error] }).to_string();
-        let mut response = Response::new(Bytes::from(body));
-        *response.status_mut() = self.status;
+        let mut response = uncached(self.status, "application/json", Bytes::from(body));
         response.extensions_mut().insert(Told {
             code: self.code,
             error_id: Some(id),
         });
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         for (name, value) in self.headers {
-            headers.append(name, value);
+            response.headers_mut().append(name, value);
         }
         response
     }

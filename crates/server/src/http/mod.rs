@@ -40,16 +40,20 @@ pub(crate) fn head_bytes<B>(request: &http::Request<B>) -> usize {
     target + lines.sum::<usize>()
 }
 
-/// JSON that must not be cached.
-fn json_reply(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
-    let mut reply = Response::new(Full::from(body.to_string()));
+/// An answer of this kind that must not be cached.
+pub(crate) fn uncached<B>(status: StatusCode, kind: &'static str, body: B) -> Response<B> {
+    let mut reply = Response::new(body);
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    reply
+}
+
+/// JSON that must not be cached.
+fn json_reply(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+    let mut reply = uncached(status, "application/json", Full::from(body.to_string()));
+    let pragma = HeaderValue::from_static("no-cache");
+    reply.headers_mut().insert(header::PRAGMA, pragma);
     reply
 }

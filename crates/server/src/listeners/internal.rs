@@ -5,7 +5,8 @@ use super::connection::{self, Stop};
 use super::spans;
 use crate::app::App;
 use crate::config::data_dir;
-use crate::http::{HEAD_MAX, check, oauth};
+use crate::http::envelope::Problem;
+use crate::http::{HEAD_MAX, check, oauth, uncached};
 use crate::metering::metrics::{ListenerName, Reading};
 use crate::net::addresses::Peer;
 use crate::net::caller::Asked;
@@ -14,7 +15,7 @@ use crate::net::timeouts::Lines;
 use crate::net::{self, Connection, Listener};
 use crate::trace_context::Traced;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use std::convert::Infallible;
@@ -237,13 +238,12 @@ pub(crate) fn route(
 }
 
 fn answer(app: &Arc<App>, (peer, from): (Peer, &Caller), request: Request<Incoming>) -> Answering {
+    let refused =
+        |status, code, why| Problem::new(status, code, why).response(&app.data.config.error_source);
     if crate::http::head_bytes(&request) > HEAD_MAX {
-        let problem = crate::http::envelope::Problem::new(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "INVALID_REQUEST",
-            "The request's headers may have at most 64 KiB.",
-        );
-        return Answering::Now(Some(problem.response(&app.data.config.error_source)));
+        let why = "The request's headers may have at most 64 KiB.";
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Answering::Now(Some(refused(status, "INVALID_REQUEST", why)));
     }
     let path = request.uri().path();
     if let Some(rest) = path.strip_prefix("/check/") {
@@ -277,23 +277,21 @@ fn answer(app: &Arc<App>, (peer, from): (Peer, &Caller), request: Request<Incomi
         "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => {
             match from.may(app, peer, &Asked::Metrics, Traced::Known(None)) {
                 true => metrics(app, request.headers()),
-                false => crate::http::envelope::Problem::new(
+                false => refused(
                     StatusCode::FORBIDDEN,
                     "CALLER_NOT_ALLOWED",
                     "This caller may not read the metrics. Its client certificate needs the grant metrics in internal_callers.",
-                )
-                .response(&app.data.config.error_source),
+                ),
             }
         }
         path if path == "/deny" || path.starts_with("/deny/") => {
             check::deny_again(app, request.headers())
         }
-        _ => crate::http::envelope::Problem::new(
+        _ => refused(
             StatusCode::NOT_FOUND,
             "NOT_FOUND",
             "There is nothing at this address.",
-        )
-        .response(&app.data.config.error_source),
+        ),
     };
     Answering::Now(Some(response))
 }
@@ -340,22 +338,9 @@ fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
             "text/plain; version=0.0.4; charset=utf-8",
         ),
     };
-    let mut response = Response::new(Full::from(text));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    uncached(StatusCode::OK, kind, Full::from(text))
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body.into()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    uncached(status, "text/plain; charset=utf-8", Full::from(body.into()))
 }
