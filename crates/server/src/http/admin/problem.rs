@@ -5,6 +5,7 @@ use crate::http::envelope::Told;
 use crate::random;
 use crate::verbs::admin_keys::NotAdmitted;
 use crate::verbs::{Conflict, Refused};
+use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
@@ -213,17 +214,17 @@ impl IntoResponse for Problem {
             error_id: id,
         };
         let body = serde_json::to_value(body).expect("a problem document is JSON");
-        let mut response = (self.status, body.to_string()).into_response();
-        response.extensions_mut().insert(Told {
+        let told = Told {
             code: self.code,
             error_id: Some(id),
-        });
+        };
+        let headers = [
+            (header::CONTENT_TYPE, "application/problem+json"),
+            (header::CACHE_CONTROL, "no-store"),
+        ];
+        let told = (self.status, Extension(told), headers, body.to_string());
+        let mut response = told.into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"tokenward-admin\"");
             headers.insert(header::WWW_AUTHENTICATE, challenge);

@@ -3,7 +3,7 @@
 use super::openapi::{self, Operation, Output, Schemas};
 use super::problem::Problem;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -33,14 +33,11 @@ pub(super) struct Put(pub(super) Product, pub(super) bool);
 /// Members of an object are in the order of their names, as ever.
 fn body(status: StatusCode, body: &impl Serialize) -> Response {
     let body = serde_json::to_value(body).expect("a body of the API is JSON");
-    let mut response = (status, body.to_string()).into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, body.to_string()).into_response()
 }
 
 fn describe<T: JsonSchema>(status: &str, operation: &mut Operation, schemas: &mut Schemas) {
@@ -86,10 +83,8 @@ impl Output for NoContent {
 
 impl IntoResponse for Versioned {
     fn into_response(self) -> Response {
-        let mut response = body(StatusCode::OK, &self.0);
-        let tag = HeaderValue::try_from(format!("\"{}\"", self.1)).expect("hex in quotes");
-        response.headers_mut().insert(header::ETAG, tag);
-        response
+        let tag = [(header::ETAG, format!("\"{}\"", self.1))];
+        (tag, body(StatusCode::OK, &self.0)).into_response()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
 const STYLE: &str = include_str!("../../../assets/console.css");
 const SCRIPT: &str = include_str!("../../../assets/console.js");
@@ -20,20 +20,15 @@ pub(super) async fn show(Path(name): Path<String>, headers: HeaderMap) -> Respon
     let tag = format!("\"{:08x}\"", version(text.as_bytes()));
     let known = headers.get(header::IF_NONE_MATCH);
     let known = known.is_some_and(|value| value.as_bytes() == tag.as_bytes());
-    let mut response = match known {
-        true => StatusCode::NOT_MODIFIED.into_response(),
-        false => text.into_response(),
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("max-age=0, must-revalidate"),
-    );
-    if let Ok(tag) = HeaderValue::try_from(tag) {
-        headers.insert(header::ETAG, tag);
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "max-age=0, must-revalidate"),
+        (header::ETAG, &tag),
+    ];
+    match known {
+        true => (StatusCode::NOT_MODIFIED, headers).into_response(),
+        false => (headers, text).into_response(),
     }
-    response
 }
 
 /// Tells one version of a file from another; no more is asked of it.

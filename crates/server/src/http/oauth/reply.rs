@@ -2,10 +2,11 @@
 
 use super::Reply;
 use crate::app::App;
+use crate::auth::refused_credentials;
 use crate::http::envelope::Told;
 use crate::http::json_reply;
 use crate::verbs::issuance::Refused;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
 use std::net::IpAddr;
 use tokenward_core::generate::Rejection;
@@ -15,9 +16,8 @@ pub(super) struct OAuthError {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     description: &'static str,
-    retry_after_seconds: Option<u64>,
-    basic: bool,
-    allow: Option<&'static str>,
+    /// A header beside those of every error.
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl OAuthError {
@@ -26,9 +26,14 @@ impl OAuthError {
             status,
             code,
             description,
-            retry_after_seconds: None,
-            basic: false,
-            allow: None,
+            header: None,
+        }
+    }
+
+    fn with(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self {
+            header: Some((name, value)),
+            ..self
         }
     }
 
@@ -38,26 +43,23 @@ impl OAuthError {
 
     /// The address takes other methods: these.
     pub(super) fn method_not_allowed(methods: &'static str) -> Self {
-        Self {
-            allow: Some(methods),
-            ..Self::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "invalid_request",
-                "this address takes other methods; see the header Allow",
-            )
-        }
+        let description = "this address takes other methods; see the header Allow";
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "invalid_request",
+            description,
+        )
+        .with(header::ALLOW, HeaderValue::from_static(methods))
     }
 
     /// Ours, and soon over.
     pub(super) fn unavailable(description: &'static str) -> Self {
-        Self {
-            retry_after_seconds: Some(1),
-            ..Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "temporarily_unavailable",
-                description,
-            )
-        }
+        Self::waiting(StatusCode::SERVICE_UNAVAILABLE, 1, description)
+    }
+
+    fn waiting(status: StatusCode, seconds: u64, description: &'static str) -> Self {
+        Self::new(status, "temporarily_unavailable", description)
+            .with(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// Another resource than the client's products (RFC 8707, section 2).
@@ -70,10 +72,9 @@ impl OAuthError {
     }
 
     pub(super) fn invalid_client(description: &'static str) -> Self {
-        Self {
-            basic: true,
-            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
-        }
+        let challenge = HeaderValue::from_static("Basic realm=\"tokenward\"");
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
+            .with(header::WWW_AUTHENTICATE, challenge)
     }
 
     /// The answer to a caller of the public listener; a refused secret is noted.
@@ -83,13 +84,7 @@ impl OAuthError {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
         ) {
             let source = app.caller_address(peer, headers);
-            crate::auth::refused_credentials::note(
-                &app.people,
-                "client_secret",
-                source,
-                None,
-                self.code,
-            );
+            refused_credentials::note(&app.people, "client_secret", source, None, self.code);
         }
         self.reply(app)
     }
@@ -106,18 +101,8 @@ impl OAuthError {
             code: self.code,
             error_id: None,
         });
-        let headers = reply.headers_mut();
-        if self.basic {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Basic realm=\"tokenward\""),
-            );
-        }
-        if let Some(seconds) = self.retry_after_seconds {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if let Some(methods) = self.allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        if let Some((name, value)) = self.header {
+            reply.headers_mut().insert(name, value);
         }
         reply
     }
@@ -125,13 +110,8 @@ impl OAuthError {
 
 impl From<Refused> for OAuthError {
     fn from(refused: Refused) -> Self {
-        let waiting = |seconds, description| Self {
-            retry_after_seconds: Some(seconds),
-            ..Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "temporarily_unavailable",
-                description,
-            )
+        let waiting = |seconds, description| {
+            Self::waiting(StatusCode::TOO_MANY_REQUESTS, seconds, description)
         };
         match refused {
             Refused::Rejected(Rejection::SecretInvalid) => {

@@ -13,7 +13,7 @@ use axum::handler::Handler;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use derive::Described;
-use http::{HeaderValue, Method, header};
+use http::{Method, header};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 use tokenward_api::TAG_BYTES_MAX;
@@ -236,10 +236,8 @@ pub(super) fn tag() -> Value {
 /// `GET /admin/v1/openapi.json`: for everyone, and the same for everyone.
 async fn show() -> Response {
     static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_string());
-    let mut response = DOCUMENT.as_str().into_response();
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (kind, DOCUMENT.as_str()).into_response()
 }
 
 fn document() -> Value {

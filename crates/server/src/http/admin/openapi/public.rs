@@ -159,7 +159,7 @@ fn metadata() -> Described {
 }
 
 /// An object with exactly these members, these of them always.
-fn object(required: &[&str], members: Value) -> Value {
+fn object(required: Value, members: Value) -> Value {
     json!({ "type": "object", "additionalProperties": false, "required": required, "properties": members })
 }
 
@@ -200,7 +200,7 @@ fn client_secret() -> Value {
 
 fn errors() -> Value {
     let error = object(
-        &["error_code", "error_message", "error_source", "error_id"],
+        json!(["error_code", "error_message", "error_source", "error_id"]),
         json!({
             "error_code": { "type": "string", "pattern": "^[A-Z_]+$" }, "error_message": { "type": "string" },
             "error_source": { "type": "string" }, "error_id": uuid(),
@@ -217,7 +217,7 @@ fn introspection_active() -> Value {
         "generation": { "type": "integer", "minimum": 1 }, "scope": { "type": "string" }, "aud": texts(), "token_networks": texts(),
         "iat": { "type": "integer" }, "exp": { "type": "integer" }, "iss": { "type": "string" },
     });
-    let always = [
+    let always = json!([
         "active",
         "token_type",
         "client_id",
@@ -228,8 +228,8 @@ fn introspection_active() -> Value {
         "generation",
         "scope",
         "aud",
-    ];
-    object(&always, members)
+    ]);
+    object(always, members)
 }
 
 fn oauth_metadata() -> Value {
@@ -252,13 +252,13 @@ fn oauth_grant() -> Value {
 
 fn oauth_token() -> Value {
     object(
-        &[
+        json!([
             "access_token",
             "token_type",
             "generation",
             "expires_in",
-            "valid_till",
-        ],
+            "valid_till"
+        ]),
         json!({
             "access_token": access_token(), "token_type": { "const": "Bearer" }, "generation": { "type": "integer", "minimum": 1 },
             "expires_in": { "type": "integer", "minimum": 0, "maximum": 2_147_483, "description": "at most some 24 days; valid_till is exact" },
@@ -277,52 +277,34 @@ fn oauth_about_token() -> Value {
 
 /// Every schema by name.
 pub(super) fn schemas() -> Map<String, Value> {
-    let generation = || json!({ "type": "integer", "minimum": 1 });
+    let generation = json!({ "type": "integer", "minimum": 1 });
     let token = json!({
-        "access_token": access_token(), "valid_till": time_or_null(), "generation": generation(),
+        "access_token": access_token(), "valid_till": time_or_null(), "generation": generation,
         "expires_in": { "type": ["integer", "null"], "minimum": 0 },
         "previous_valid_till": Schemas::default().of_answer::<Time>(),
     });
-    let all = [
-        ("Errors", errors()),
-        (
-            "Token",
-            object(
-                &["access_token", "valid_till", "expires_in", "generation"],
-                token,
-            ),
-        ),
-        (
-            "TokenStatus",
-            whole(json!({
-                "generation": count(), "issued_at": time_or_null(), "valid_till": time_or_null(), "live": { "type": "boolean" },
-                "previous_valid_till": time_or_null(), "quota": count(), "quota_left": count(),
-            })),
-        ),
-        (
-            "PreviousEnded",
-            whole(json!({ "ended": { "type": "boolean" } })),
-        ),
-        ("OAuthGrant", oauth_grant()),
-        ("OAuthToken", oauth_token()),
-        ("OAuthAboutToken", oauth_about_token()),
-        (
-            "Introspection",
-            json!({ "oneOf": [reference("IntrospectionInactive"), reference("IntrospectionActive")] }),
-        ),
-        ("IntrospectionActive", introspection_active()),
-        (
-            "IntrospectionInactive",
-            whole(json!({ "active": { "const": false } })),
-        ),
-        ("Revoked", whole(json!({}))),
-        (
-            "OAuthError",
-            whole(json!({ "error": string(), "error_description": string() })),
-        ),
-        ("OAuthMetadata", oauth_metadata()),
+    let status = json!({
+        "generation": count(), "issued_at": time_or_null(), "valid_till": time_or_null(), "live": { "type": "boolean" },
+        "previous_valid_till": time_or_null(), "quota": count(), "quota_left": count(),
+    });
+    let either = [
+        reference("IntrospectionInactive"),
+        reference("IntrospectionActive"),
     ];
-    all.map(|(name, schema)| (name.to_owned(), schema))
-        .into_iter()
-        .collect()
+    let all = json!({
+        "Errors": errors(),
+        "Token": object(json!(["access_token", "valid_till", "expires_in", "generation"]), token),
+        "TokenStatus": whole(status),
+        "PreviousEnded": whole(json!({ "ended": { "type": "boolean" } })),
+        "OAuthGrant": oauth_grant(),
+        "OAuthToken": oauth_token(),
+        "OAuthAboutToken": oauth_about_token(),
+        "Introspection": { "oneOf": either },
+        "IntrospectionActive": introspection_active(),
+        "IntrospectionInactive": whole(json!({ "active": { "const": false } })),
+        "Revoked": whole(json!({})),
+        "OAuthError": whole(json!({ "error": string(), "error_description": string() })),
+        "OAuthMetadata": oauth_metadata(),
+    });
+    serde_json::from_value(all).expect("an object of schemas")
 }
