@@ -87,23 +87,25 @@ pub(super) fn of(settings: &Settings, products: &[Product]) -> Form {
         OnRepeat::Return => "return",
     };
     pairs.push(("on_repeat", repeat.to_owned()));
-    pairs.push((
-        "renew_before_seconds",
-        settings.renew_before_seconds.to_string(),
-    ));
-    pairs.push((
-        "handover_max_seconds",
-        settings.handover_max_seconds.to_string(),
-    ));
-    pairs.push((
-        "secret_networks",
-        settings.secret_networks.texts().join("\n"),
-    ));
-    pairs.push(("token_networks", settings.token_networks.texts().join("\n")));
-    pairs.push((
-        "notification_emails",
-        settings.notification_emails.join("\n"),
-    ));
+    pairs.extend([
+        (
+            "renew_before_seconds",
+            settings.renew_before_seconds.to_string(),
+        ),
+        (
+            "handover_max_seconds",
+            settings.handover_max_seconds.to_string(),
+        ),
+        (
+            "secret_networks",
+            settings.secret_networks.texts().join("\n"),
+        ),
+        ("token_networks", settings.token_networks.texts().join("\n")),
+        (
+            "notification_emails",
+            settings.notification_emails.join("\n"),
+        ),
+    ]);
     Form::of(pairs)
 }
 
@@ -115,14 +117,6 @@ pub(super) fn shown(form: &Form, fault: &Fault, products: &[Product]) -> Setting
     let area = |name, label| Field::new("area", name, label, form, fault);
     let seconds = |name, label| Field::new("number", name, label, form, fault).digits();
     let usual = blank();
-    let further = [
-        "renew_before_seconds",
-        "handover_max_seconds",
-        "secret_networks",
-        "token_networks",
-        "notification_emails",
-        "on_repeat",
-    ];
     SettingsForm {
         label: label
             .hint("For example “SAP ECC India”. Must be unique in this workspace and environment.")
@@ -157,75 +151,78 @@ pub(super) fn shown(form: &Form, fault: &Fault, products: &[Product]) -> Setting
             .hint("One range per line. Empty means any."),
         emails: area("notification_emails", "Notification emails")
             .hint("One address per line. Each must confirm with a link before it gets notifications about token generation, changes and expirations."),
-        open: further.iter().any(|field| {
+        // Those after name, products and lifetime.
+        open: SETTINGS[3..].iter().any(|(_, field, _)| {
             fault.is_about(field) || form.text(field) != usual.text(field)
         }),
     }
 }
 
-/// What a form says, setting by setting, in words.
-fn described(form: &Form) -> [(&'static str, String); 9] {
+/// The settings: what pages call them, the names that the verbs have for them, and the fields of the form for each.
+const SETTINGS: [(&str, &str, &[&str]); 9] = [
+    ("Name", "label", &["label"]),
+    ("Product access", "products", &["scope", "products"]),
+    (
+        "Token lifetime",
+        "token_lifetime_seconds",
+        &["lifetime", "other_lifetime"],
+    ),
+    (
+        "Allowed IP ranges for the client secret",
+        "secret_networks",
+        &["secret_networks"],
+    ),
+    (
+        "Allowed IP ranges for access tokens",
+        "token_networks",
+        &["token_networks"],
+    ),
+    (
+        "Notification emails",
+        "notification_emails",
+        &["notification_emails"],
+    ),
+    ("If a token is already active", "on_repeat", &["on_repeat"]),
+    (
+        "Renew when less than (seconds) remain",
+        "renew_before_seconds",
+        &["renew_before_seconds"],
+    ),
+    (
+        "Maximum grace period (seconds)",
+        "handover_max_seconds",
+        &["handover_max_seconds"],
+    ),
+];
+
+/// What a form says of a setting, in words.
+fn described(form: &Form, member: &str) -> String {
     let text = |field: &str| form.text(field).trim().to_owned();
-    let lines = |field: &str, none: &str| match form.lines(field).join(", ") {
+    let lines = |none: &str| match form.lines(member).join(", ") {
         lines if lines.is_empty() => none.to_owned(),
         lines => lines,
     };
-    let products = match form.text("scope") {
-        "some" => {
+    match member {
+        "products" if form.text("scope") == "some" => {
             let mut slugs: Vec<&str> = form.all("products").collect();
             slugs.sort_unstable();
             slugs.join(", ")
         }
-        _ => "All current and future products".to_owned(),
-    };
-    let lifetime = match form.text("lifetime") {
-        "other" => format!("{} seconds", text("other_lifetime")),
-        value => {
-            let known = LIFETIMES.iter().find(|(known, _)| *known == value);
-            known.map_or_else(|| value.to_owned(), |(_, words)| (*words).to_owned())
-        }
-    };
-    let repeat = match form.text("on_repeat") {
-        "return" => "Return the active token",
-        _ => "Replace the current token",
-    };
-    [
-        ("Name", text("label")),
-        ("Product access", products),
-        ("Token lifetime", lifetime),
-        (
-            "Allowed IP ranges for the client secret",
-            lines("secret_networks", "Any"),
-        ),
-        (
-            "Allowed IP ranges for access tokens",
-            lines("token_networks", "Any"),
-        ),
-        ("Notification emails", lines("notification_emails", "None")),
-        ("If a token is already active", repeat.to_owned()),
-        (
-            "Renew when less than (seconds) remain",
-            text("renew_before_seconds"),
-        ),
-        (
-            "Maximum grace period (seconds)",
-            text("handover_max_seconds"),
-        ),
-    ]
+        "products" => "All current and future products".to_owned(),
+        "token_lifetime_seconds" => match form.text("lifetime") {
+            "other" => format!("{} seconds", text("other_lifetime")),
+            value => {
+                let known = LIFETIMES.iter().find(|(known, _)| *known == value);
+                known.map_or(value, |(_, words)| *words).to_owned()
+            }
+        },
+        "secret_networks" | "token_networks" => lines("Any"),
+        "notification_emails" => lines("None"),
+        "on_repeat" if form.text("on_repeat") == "return" => "Return the active token".to_owned(),
+        "on_repeat" => "Replace the current token".to_owned(),
+        _ => text(member),
+    }
 }
-
-/// The names of the fields of each setting, in the order of [`described`].
-const FIELDS: [&[&str]; 9] = [
-    &["label"],
-    &["scope", "products"],
-    &["lifetime", "other_lifetime"],
-    &["secret_networks"],
-    &["token_networks"],
-    &["notification_emails"],
-    &["on_repeat"],
-    &["renew_before_seconds"],
-    &["handover_max_seconds"],
-];
 
 /// A setting that was changed by somebody else while a form was open.
 pub(super) struct Difference {
@@ -237,24 +234,24 @@ pub(super) struct Difference {
 
 /// What is different now from when the form was opened.
 pub(super) fn differences(opened: &Form, now: &Form, typed: &Form) -> Vec<Difference> {
-    let all = described(opened).into_iter();
-    let all = all.zip(described(now)).zip(described(typed));
-    all.filter(|(((_, opened), (_, now)), _)| opened != now)
-        .map(|(((setting, opened), (_, now)), (_, typed))| Difference {
+    let of = |(setting, member, _): (&'static str, &str, _)| {
+        let [opened, now, typed] = [opened, now, typed].map(|form| described(form, member));
+        (opened != now).then_some(Difference {
             setting,
             opened,
             now,
             typed,
         })
-        .collect()
+    };
+    SETTINGS.into_iter().filter_map(of).collect()
 }
 
 /// The settings as they are now, with what was altered in the form over them.
 pub(super) fn merged(opened: &Form, now: &Form, typed: &Form) -> Form {
-    let all = described(opened).into_iter().zip(described(typed));
     let mut pairs = Vec::new();
-    for (((_, opened), (_, text)), fields) in all.zip(FIELDS) {
-        let from = if opened == text { now } else { typed };
+    for (_, member, fields) in SETTINGS {
+        let altered = described(opened, member) != described(typed, member);
+        let from = if altered { typed } else { now };
         for field in fields {
             pairs.extend(from.all(field).map(|value| (*field, value.to_owned())));
         }
@@ -265,27 +262,13 @@ pub(super) fn merged(opened: &Form, now: &Form, typed: &Form) -> Form {
 /// What was altered in the form, as the verbs take it; and what of the form can't be read.
 pub(super) fn altered(opened: &Form, typed: &Form) -> (ClientSettings, Vec<Fault>) {
     let (mut written, faults) = written(typed);
-    let all = described(opened).into_iter().zip(described(typed));
-    for ((opened, typed), member) in all.zip(MEMBERS) {
-        if opened == typed {
+    for (_, member, _) in SETTINGS {
+        if described(opened, member) == described(typed, member) {
             leave_out(&mut written, member);
         }
     }
     (written, faults)
 }
-
-/// The names that the verbs have for the settings, in the order of [`described`].
-const MEMBERS: [&str; 9] = [
-    "label",
-    "products",
-    "token_lifetime_seconds",
-    "secret_networks",
-    "token_networks",
-    "notification_emails",
-    "on_repeat",
-    "renew_before_seconds",
-    "handover_max_seconds",
-];
 
 /// Leaves a setting as it is; false when it is none of the form's.
 fn leave_out(written: &mut ClientSettings, member: &str) -> bool {
