@@ -19,78 +19,66 @@ use tokenward_core::label::Slug;
 pub(in crate::http::console) const CLIENTS_MAX: usize = 100;
 
 /// What is done to each of them.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Act {
-    Disable,
-    Enable,
-    Tag,
-    Untag,
+struct Act {
+    /// How forms name it.
+    word: &'static str,
+    button: &'static str,
+    /// How the title of its confirmation begins.
+    begins: &'static str,
+    /// Whether it disables, or adds the tag; the others take that back.
+    on: bool,
+    takes_tag: bool,
+    /// What it does, in a sentence; none where its name says it.
+    breaks: Option<&'static str>,
 }
 
+const fn of_tag(word: &'static str, button: &'static str, begins: &'static str, on: bool) -> Act {
+    Act {
+        word,
+        button,
+        begins,
+        on,
+        takes_tag: true,
+        breaks: None,
+    }
+}
+
+static ACTS: [Act; 4] = [
+    Act {
+        takes_tag: false,
+        breaks: Some(
+            "Their secrets and tokens are denied until you enable them. Then the same tokens work again until they expire.",
+        ),
+        ..of_tag("disable", "Disable API clients", "Disable", true)
+    },
+    Act {
+        takes_tag: false,
+        breaks: Some("Their secrets work again, and their tokens work again until they expire."),
+        ..of_tag("enable", "Enable API clients", "Enable", false)
+    },
+    of_tag("tag", "Add tag", "Add a tag to", true),
+    of_tag("untag", "Remove tag", "Remove a tag from", false),
+];
+
 impl Act {
-    fn parse(word: &str) -> Result<Self, PageError> {
-        Ok(match word {
-            "disable" => Self::Disable,
-            "enable" => Self::Enable,
-            "tag" => Self::Tag,
-            "untag" => Self::Untag,
-            _ => return Err(PageError::Malformed("select an action")),
-        })
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Disable => "disable",
-            Self::Enable => "enable",
-            Self::Tag => "tag",
-            Self::Untag => "untag",
-        }
-    }
-
-    fn button(self) -> &'static str {
-        match self {
-            Self::Disable => "Disable API clients",
-            Self::Enable => "Enable API clients",
-            Self::Tag => "Add tag",
-            Self::Untag => "Remove tag",
-        }
-    }
-
-    /// What it does, in a sentence; none where its name says it.
-    fn breaks(self) -> Option<&'static str> {
-        match self {
-            Self::Disable => Some(
-                "Their secrets and tokens are denied until you enable them. Then the same tokens work again until they expire.",
-            ),
-            Self::Enable => {
-                Some("Their secrets work again, and their tokens work again until they expire.")
-            }
-            Self::Tag | Self::Untag => None,
-        }
-    }
-
-    fn takes_tag(self) -> bool {
-        matches!(self, Self::Tag | Self::Untag)
+    fn parse(word: &str) -> Result<&'static Self, PageError> {
+        let found = ACTS.iter().find(|act| act.word == word);
+        found.ok_or(PageError::Malformed("select an action"))
     }
 
     async fn run(
-        self,
+        &self,
         app: &App,
         person: &Person,
         id: ClientId,
         tag: Option<&Slug>,
     ) -> Result<(), Refused> {
         let admin = person.admin();
-        match (self, tag) {
-            (Self::Tag | Self::Untag, Some(tag)) => {
-                tags::set(&app.data, admin, id, tag.clone(), self == Self::Tag)
-                    .await
-                    .map(drop)
-            }
-            _ => clients::set_disabled(&app.data, admin, id, self == Self::Disable)
-                .await
-                .map(drop),
-        }
+        let done = match tag {
+            Some(tag) => tags::set(&app.data, admin, id, tag.clone(), self.on).await,
+            None => clients::set_disabled(&app.data, admin, id, self.on).await,
+        };
+        done.map(drop)
     }
 }
 
@@ -119,24 +107,19 @@ async fn chosen(
 fn confirm(
     person: &Person,
     (workspace, environment): (&Workspace, Environment),
-    (act, chosen): (Act, &[(ClientId, String)]),
+    (act, chosen): (&Act, &[(ClientId, String)]),
     form: &Form,
     fault: Fault,
 ) -> ConfirmPage {
     let n = chosen.len();
     let plural = if n == 1 { "" } else { "s" };
-    let title = match act {
-        Act::Disable => format!("Disable {n} API client{plural}"),
-        Act::Enable => format!("Enable {n} API client{plural}"),
-        Act::Tag => format!("Add a tag to {n} API client{plural}"),
-        Act::Untag => format!("Remove a tag from {n} API client{plural}"),
-    };
+    let title = format!("{} {n} API client{plural}", act.begins);
     let labels: Vec<&str> = chosen.iter().map(|(_, label)| label.as_str()).collect();
     let mut says = vec![labels.join(", ")];
-    says.extend(act.breaks().map(str::to_owned));
-    let mut hidden = vec![("act", act.word().to_owned())];
+    says.extend(act.breaks.map(str::to_owned));
+    let mut hidden = vec![("act", act.word.to_owned())];
     hidden.extend(chosen.iter().map(|(id, _)| ("client", id.to_string())));
-    let fields = match act.takes_tag() {
+    let fields = match act.takes_tag {
         true => vec![
             Field::new("text", "tag", "Tag", form, &fault)
                 .hint("Lowercase letters, digits and hyphens, such as billing.")
@@ -152,8 +135,8 @@ fn confirm(
         hidden,
         fields,
         fault,
-        dangerous: act == Act::Disable,
-        ..ConfirmPage::of(frame, (&[], act.button()), format!("{base}/bulk"), base)
+        dangerous: act.on && !act.takes_tag,
+        ..ConfirmPage::of(frame, (&[], act.button), format!("{base}/bulk"), base)
     }
 }
 
@@ -188,10 +171,8 @@ pub(in super::super) async fn send(
     let (workspace, environment) = place(&app, &person, &workspace, &environment).await?;
     let (at, act) = ((&workspace, environment), Act::parse(form.text("act"))?);
     let chosen = chosen(&app, &person, at, &form).await?;
-    let tag = match act
-        .takes_tag()
-        .then(|| tags::parse(form.text("tag").trim()))
-    {
+    let parse = || tags::parse(form.text("tag").trim());
+    let tag = match act.takes_tag.then(parse) {
         None => None,
         Some(Ok(tag)) => Some(tag),
         Some(Err(refused)) => {
@@ -221,6 +202,6 @@ pub(in super::super) async fn send(
         "/console/w/{}/{}?done=bulk-{}",
         workspace.id,
         environment.as_str(),
-        act.word()
+        act.word
     )))
 }

@@ -8,7 +8,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use std::collections::{BTreeMap, BTreeSet};
 use tokenward_core::time::{MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
-use tokenward_store::counts::{CheckCount, HOURS, Outcome};
+use tokenward_store::counts::{CheckCount, HOURS, Outcome, SourceUse};
 
 /// A span of time that is drawn, with a bar for each day or hour.
 pub(super) struct Span {
@@ -367,16 +367,8 @@ pub(super) struct Source {
 
 /// The sources of successful requests of today and yesterday, the last seen first.
 pub(super) fn sources(figures: &UsageFigures, now: Timestamp) -> Vec<Source> {
-    let from = figures.today.saturating_sub(STALE_DAYS - 1);
-    let mut sums: BTreeMap<&str, (u64, Timestamp)> = BTreeMap::new();
-    for one in figures.sources.iter().filter(|one| one.day >= from) {
-        let sum = sums.entry(&one.source).or_insert((0, one.last_at));
-        sum.0 += one.n;
-        sum.1 = sum.1.max(one.last_at);
-    }
-    let mut all: Vec<_> = sums.into_iter().collect();
-    all.sort_by_key(|(_, (_, last))| std::cmp::Reverse(*last));
-    let shown = all.into_iter().map(|(source, (n, last))| Source {
+    let all = latest(&figures.sources, figures);
+    let shown = all.into_iter().map(|(source, _, n, last)| Source {
         source: match source {
             OTHERS => "Other addresses".to_owned(),
             source => source.to_owned(),
@@ -385,6 +377,27 @@ pub(super) fn sources(figures: &UsageFigures, now: Timestamp) -> Vec<Source> {
         last: Moment::new(last, now),
     });
     shown.collect()
+}
+
+/// How often, by source and outcome, there was a use today or yesterday, and when the last one was; the last seen first.
+fn latest<'a>(
+    uses: &'a [SourceUse],
+    figures: &UsageFigures,
+) -> Vec<(&'a str, Outcome, u64, Timestamp)> {
+    let from = figures.today.saturating_sub(STALE_DAYS - 1);
+    let mut sums = BTreeMap::new();
+    for one in uses.iter().filter(|one| one.day >= from) {
+        let key = (one.source.as_str(), one.outcome);
+        let sum = sums.entry(key).or_insert((0, one.last_at));
+        sum.0 += one.n;
+        sum.1 = sum.1.max(one.last_at);
+    }
+    let all = sums.into_iter();
+    let mut all: Vec<_> = all
+        .map(|((source, outcome), (n, last))| (source, outcome, n, last))
+        .collect();
+    all.sort_by_key(|(.., last)| std::cmp::Reverse(*last));
+    all
 }
 
 /// Somebody who presents a token that is no more.
@@ -399,31 +412,20 @@ pub(super) struct Stale {
 /// other's token: superseded tokens arrive while new ones are made.
 pub(super) fn stale(figures: &UsageFigures, now: Timestamp) -> (Vec<Stale>, bool) {
     let from = figures.today.saturating_sub(STALE_DAYS - 1);
-    let mut sums: BTreeMap<(String, Outcome), (u64, Timestamp)> = BTreeMap::new();
-    for one in figures.stale.iter().filter(|one| one.day >= from) {
-        let sum = sums
-            .entry((one.source.clone(), one.outcome))
-            .or_insert((0, one.last_at));
-        sum.0 += one.n;
-        sum.1 = sum.1.max(one.last_at);
-    }
+    let all = latest(&figures.stale, figures);
     let generated: u64 = figures
         .counts
         .iter()
         .filter(|one| one.outcome == Outcome::Generated && one.day >= from)
         .map(|one| one.n)
         .sum();
-    let war = generated > 2
-        && sums
-            .keys()
-            .any(|(_, outcome)| *outcome == Outcome::Superseded);
-    let mut all: Vec<_> = sums.into_iter().collect();
-    all.sort_by_key(|(_, (_, last))| std::cmp::Reverse(*last));
+    let superseded = all.iter().any(|one| one.1 == Outcome::Superseded);
+    let war = generated > 2 && superseded;
     let shown = all
         .into_iter()
         .take(SOURCES)
-        .map(|((source, outcome), (n, last))| Stale {
-            source,
+        .map(|(source, outcome, n, last)| Stale {
+            source: source.to_owned(),
             n: match n {
                 1 => "Once".to_owned(),
                 n => format!("{} times", count(n)),
