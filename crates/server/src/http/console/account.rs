@@ -91,16 +91,10 @@ async fn shown(
     let now = app.data.clock().wall();
     let sessions = account::sessions(&app.people, person).await?;
     let empty = Form::default();
+    let field = |name, label| Field::new("password", name, label, &empty, &fault);
     let fields = vec![
-        Field::new(
-            "password",
-            "old_password",
-            "Current password",
-            &empty,
-            &fault,
-        )
-        .auto("current-password"),
-        Field::new("password", "new_password", "New password", &empty, &fault)
+        field("old_password", "Current password").auto("current-password"),
+        field("new_password", "New password")
             .auto("new-password")
             .hint("Use 10 or more characters; avoid common passwords."),
     ];
@@ -171,16 +165,13 @@ fn app_page(app: &App, person: &Person, before: Option<&str>, fault: Fault) -> A
         "Verification code",
         &Form::default(),
         &fault,
-    )
-    .auto("one-time-code")
-    .digits()
-    .first();
+    );
     AppPage {
         frame: Frame::new(person, "Add authenticator app", "account"),
         sealed: offer.sealed,
         typed: offer.typed,
         scanned: offer.scanned,
-        field,
+        field: field.auto("one-time-code").digits().first(),
         fault,
         replaces: person.member.proofs.totp.is_some(),
     }

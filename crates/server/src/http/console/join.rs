@@ -35,33 +35,18 @@ async fn invited(app: &App, text: &str) -> Result<(OpaqueToken, Invitation), Pag
 }
 
 fn shown(text: &str, invitation: &Invitation, form: &Form, fault: Fault) -> JoinPage {
-    let mut fields = Vec::new();
-    if invitation.email.is_empty() {
-        let field = Field::new("email", "email", "Email", form, &fault);
-        fields.push(
-            field
-                .auto("username")
-                .hint("You sign in with this address.")
-                .first(),
-        );
-    }
-    fields.push(Field::new("text", "name", "Name", form, &fault).auto("name"));
-    let field = Field::new("password", "password", "Password", form, &fault);
-    fields.push(
-        field
-            .auto("new-password")
-            .hint("Use 10 or more characters; avoid common passwords."),
-    );
-    fields.push(
-        Field::new(
-            "password",
-            "password_again",
-            "Confirm password",
-            form,
-            &fault,
-        )
-        .auto("new-password"),
-    );
+    let field = |kind, name, label| Field::new(kind, name, label, form, &fault);
+    let password = |name, label| field("password", name, label).auto("new-password");
+    let email = field("email", "email", "Email")
+        .auto("username")
+        .hint("You sign in with this address.")
+        .first();
+    let mut fields = Vec::from_iter(invitation.email.is_empty().then_some(email));
+    fields.extend([
+        field("text", "name", "Name").auto("name"),
+        password("password", "Password").hint("Use 10 or more characters; avoid common passwords."),
+        password("password_again", "Confirm password"),
+    ]);
     JoinPage {
         frame: Frame::stranger("Create your account"),
         fields,

@@ -104,17 +104,9 @@ fn attention(reason: Reason, read: &Read, most: u32, now: Timestamp) -> Attentio
             "Tokens that no longer work are still sent.".to_owned(),
         ),
         Reason::Quota => {
-            let used = read
-                .state
-                .quotas(now)
-                .map(|(_, used)| used)
-                .max()
-                .unwrap_or(0);
-            let fact = format!(
-                "{} of {} tokens requested today.",
-                count(used.into()),
-                count(most.into())
-            );
+            let used = read.state.quotas(now).map(|(_, used)| used).max();
+            let (used, most) = (count(used.unwrap_or(0).into()), count(most.into()));
+            let fact = format!("{used} of {most} tokens requested today.");
             ("Daily quota", "warn", fact)
         }
         Reason::Expiring => {

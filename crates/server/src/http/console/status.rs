@@ -20,6 +20,13 @@ struct Fact {
     tone: &'static str,
 }
 
+impl Fact {
+    fn new(name: &'static str, value: impl Into<String>, tone: &'static str) -> Self {
+        let value = value.into();
+        Self { name, value, tone }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "console/status.html")]
 struct StatusPage {
@@ -53,15 +60,10 @@ struct SettingsPage {
 
 /// `GET /console/status`
 pub(super) async fn show(Member(app, person): Member) -> Reply {
-    let fact = |name, value: String| Fact {
-        name,
-        value,
-        tone: "",
-    };
-    let judged = |name, good: bool, yes: &str, no: &str| Fact {
-        name,
-        value: if good { yes } else { no }.to_owned(),
-        tone: if good { "good" } else { "bad" },
+    let fact = |name, value: String| Fact::new(name, value, "");
+    let judged = |name, good: bool, yes: &str, no: &str| match good {
+        true => Fact::new(name, yes, "good"),
+        false => Fact::new(name, no, "bad"),
     };
     let mut facts = vec![
         judged(
@@ -174,21 +176,15 @@ fn what_can_be_lost(coherence: Coherence) -> Fact {
             "bad",
         ),
     };
-    Fact {
-        name: "If the database fails",
-        value: value.to_owned(),
-        tone,
-    }
+    Fact::new("If the database fails", value, tone)
 }
 
 fn clock(ahead: i64) -> Fact {
     let seconds = ahead.unsigned_abs() as f64 / MICROS_PER_SECOND as f64;
     let side = if ahead < 0 { "behind" } else { "ahead of" };
-    Fact {
-        name: "Clock",
-        value: format!("{seconds:.1} s {side} the database's"),
-        tone: if seconds < CLOCK_GOOD { "" } else { "bad" },
-    }
+    let tone = if seconds < CLOCK_GOOD { "" } else { "bad" };
+    let value = format!("{seconds:.1} s {side} the database's");
+    Fact::new("Clock", value, tone)
 }
 
 /// Until when the certificates of the public and the internal listener are valid; `now` is in seconds since 1970.
@@ -200,12 +196,8 @@ fn certificates(tls: &[Option<Arc<Tls>>], now: i64) -> Vec<Fact> {
     let fact = |(name, tls): (&'static str, &Option<Arc<Tls>>)| {
         let tls = tls.as_ref()?;
         let Some(till) = tls.valid_till_iso() else {
-            let value = "None yet: ordered by ACME, TLS connections are refused".to_owned();
-            return Some(Fact {
-                name,
-                value,
-                tone: "bad",
-            });
+            let value = "None yet: ordered by ACME, TLS connections are refused";
+            return Some(Fact::new(name, value, "bad"));
         };
         let when = format!("{} {} UTC", &till[..10], &till[11..16]);
         let (value, tone) = match (tls.out_of_time(now), tls.ends_soon(now)) {
@@ -213,7 +205,7 @@ fn certificates(tls: &[Option<Arc<Tls>>], now: i64) -> Vec<Fact> {
             (None, Some(_)) => (format!("Expires soon: {when}"), "warn"),
             (None, None) => (format!("Expires {when}"), ""),
         };
-        Some(Fact { name, value, tone })
+        Some(Fact::new(name, value, tone))
     };
     names.into_iter().zip(tls).filter_map(fact).collect()
 }
@@ -225,38 +217,17 @@ pub(super) async fn settings(Member(app, person): Member) -> Reply {
     let groups = [
         (
             "Addresses",
-            &[
-                "public",
-                "internal",
-                "internal_unix",
-                "issuer",
-                "environment_hosts",
-                "trusted_proxies",
-            ][..],
+            "public internal internal_unix issuer environment_hosts trusted_proxies",
         ),
-        (
-            "Tokens",
-            &["quota_per_day", "error_source", "ratelimit_headers"],
-        ),
-        ("Single sign-on", &["sso"]),
+        ("Tokens", "quota_per_day error_source ratelimit_headers"),
+        ("Single sign-on", "sso"),
         (
             "Notifications",
-            &[
-                "public_url",
-                "mail_from",
-                "webhook_allow_networks",
-                "notice_scan_seconds",
-            ],
+            "public_url mail_from webhook_allow_networks notice_scan_seconds",
         ),
-        ("Storage and keys", &["data_dir", "digest_keys"]),
-        (
-            "TLS",
-            &["public_tls", "acme", "internal_tls", "internal_callers"],
-        ),
-        (
-            "Process",
-            &["check_threads", "drain_seconds", "log", "log_format"],
-        ),
+        ("Storage and keys", "data_dir digest_keys"),
+        ("TLS", "public_tls acme internal_tls internal_callers"),
+        ("Process", "check_threads drain_seconds log log_format"),
     ];
     let value = |name: &str| match &written[name] {
         serde_json::Value::Null => "not set".to_owned(),
@@ -268,8 +239,9 @@ pub(super) async fn settings(Member(app, person): Member) -> Reply {
     let mut shown: Vec<(&'static str, Vec<(String, String)>)> = Vec::new();
     let mut named: Vec<&str> = Vec::new();
     for (group, names) in groups {
-        named.extend(names);
-        let rows = names.iter().map(|name| ((*name).to_owned(), value(name)));
+        let names = names.split(' ');
+        named.extend(names.clone());
+        let rows = names.map(|name| (name.to_owned(), value(name)));
         shown.push((group, rows.collect()));
     }
     // A key that no group names is shown all the same.

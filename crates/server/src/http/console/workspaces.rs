@@ -87,11 +87,10 @@ pub(super) async fn list(Member(app, person): Member, uri: http::Uri) -> Reply {
     let (some, next) = workspaces::list(&app.data, &admin, after, PAGE).await?;
     let sees_all = admin.must_see_settings().is_ok();
     let totals = match sees_all {
-        true => overview::totals(&app.data, &admin, None)
-            .await?
-            .unwrap_or_default(),
-        false => Vec::new(),
+        true => overview::totals(&app.data, &admin, None).await?,
+        false => None,
     };
+    let totals = totals.unwrap_or_default();
     let glance = nodes::list(&app.data, &admin).ok().map(|seen| Glance {
         ready: app.is_ready(),
         writable: app.data.store.is_writable(),
