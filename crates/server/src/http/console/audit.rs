@@ -273,21 +273,8 @@ async fn shown(
 
 /// The query again, without the place in it.
 fn asked_again(query: &Form) -> String {
-    let mut pairs = form_urlencoded::Serializer::new(String::new());
-    for name in [
-        "action",
-        "client",
-        "workspace",
-        "actor",
-        "from",
-        "to",
-        "generations",
-    ] {
-        if !query.text(name).is_empty() {
-            pairs.append_pair(name, query.text(name));
-        }
-    }
-    pairs.finish()
+    let names = "action client workspace actor from to generations";
+    query.only(names.split(' ')).encoded()
 }
 
 /// `GET /console/audit`

@@ -56,6 +56,13 @@ impl Form {
         self
     }
 
+    /// The form with these fields only, each once and as far as it holds something.
+    pub(super) fn only<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let fields = names.into_iter().map(|name| (name, self.text(name)));
+        let fields = fields.filter(|(_, text)| !text.is_empty());
+        Self::of(fields.map(|(name, text)| (name, text.to_owned())))
+    }
+
     /// The form as a body.
     pub(super) fn encoded(&self) -> String {
         let mut body = form_urlencoded::Serializer::new(String::new());

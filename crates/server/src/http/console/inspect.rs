@@ -2,6 +2,7 @@
 //! client secret or admin key is. It travels in the body of a form, is shown on no page and written nowhere, and is not
 //! counted as used.
 
+use super::clients::seen;
 use super::credentials::Recognised;
 use super::form::{Fault, Faults, Field, Form};
 use super::frame::Frame;
@@ -71,10 +72,8 @@ async fn secret(
     person: &Person,
     presented: &ClientSecret,
 ) -> Result<Option<Known>, PageError> {
-    let read = match clients::show(&app.data, &person.admin(), presented.client()).await {
-        Ok(read) => read,
-        Err(Refused::NotFound(_)) => return Ok(None),
-        Err(refused) => return Err(refused.into()),
+    let Some(read) = seen(app, person, presented.client()).await? else {
+        return Ok(None);
     };
     let client = &read.state.client;
     let is_it = |one: &&SecretRecord| {
@@ -149,10 +148,7 @@ async fn admin_key(
 }
 
 fn shown(person: &Person, all: &[Product], form: &Form, fault: Fault) -> InspectPage {
-    let options = all
-        .iter()
-        .map(|product| (product.slug.to_string(), product.name.to_string()))
-        .collect();
+    let options = super::products::options(all);
     InspectPage {
         frame: Frame::new(person, "Test a token", "inspect"),
         fields: vec![
@@ -226,13 +222,9 @@ pub(super) async fn send(sent: PostedForm) -> Reply {
         (Ok(token), None) => token,
         (_, fault) => return again(fault.unwrap_or_default()),
     };
-    let seen = match clients::show(&sent.app.data, &person.admin(), token.client()).await {
-        Ok(seen) => seen,
-        Err(Refused::NotFound(_)) => {
-            let why = "This token doesn't belong to an API client that you have access to.";
-            return again(Fault::new("token", why));
-        }
-        Err(refused) => return Err(refused.into()),
+    let Some(seen) = seen(&sent.app, person, token.client()).await? else {
+        let why = "This token doesn't belong to an API client that you have access to.";
+        return again(Fault::new("token", why));
     };
     let facts = Facts {
         environment: token.environment(),

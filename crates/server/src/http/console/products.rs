@@ -59,6 +59,16 @@ fn shown(person: &Person, all: &[Product], form: &Form, fault: Fault, done: &str
     }
 }
 
+/// Products to choose from: their slugs and names.
+pub(super) fn options<'a>(
+    products: impl IntoIterator<Item = &'a Product>,
+) -> Vec<(String, String)> {
+    let products = products.into_iter();
+    products
+        .map(|product| (product.slug.to_string(), product.name.to_string()))
+        .collect()
+}
+
 /// `GET /console/products`
 pub(super) async fn list(Member(app, person): Member, uri: http::Uri) -> Reply {
     let query = Form::query(&uri);

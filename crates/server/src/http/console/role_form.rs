@@ -43,19 +43,11 @@ pub(super) async fn fields(
     let name = |workspace: &Workspace| (workspace.id.to_string(), workspace.name.to_string());
     let mut places: Vec<(String, String)> = some.iter().map(name).collect();
     if operates {
-        places.insert(
-            0,
-            (
-                String::new(),
-                "All workspaces (operators, auditors)".to_owned(),
-            ),
-        );
+        let all = "All workspaces (operators, auditors)".to_owned();
+        places.insert(0, (String::new(), all));
     }
     let products = products::list(&app.data).await?;
-    let products = products
-        .iter()
-        .map(|product| (product.slug.to_string(), product.name.to_string()));
-    let products: Vec<_> = products.collect();
+    let products = super::products::options(&products);
     let hint = match products.is_empty() {
         true => "There are no products yet.",
         false => "Select at least one for a product admin, and none for other roles.",
@@ -139,7 +131,7 @@ impl<'a> Words<'a> {
             Some(id) => match self.names.get(&id) {
                 Some(known) => known.clone(),
                 None => {
-                    let found = self.app.data.store.reader().workspace(id).await?;
+                    let found = self.app.data.reader().workspace(id).await?;
                     let name = found.map_or_else(String::new, |found| found.name.to_string());
                     self.names.insert(id, name.clone());
                     name

@@ -74,11 +74,8 @@ fn id(text: &str) -> Option<Uuid> {
 
 /// A client's name, if the person may see it.
 async fn label(app: &App, person: &Person, id: ClientId) -> Result<Option<String>, PageError> {
-    match clients::show(&app.data, &person.admin(), id).await {
-        Ok(read) => Ok(Some(read.state.client.settings.label.to_string())),
-        Err(Refused::NotFound(_)) => Ok(None),
-        Err(refused) => Err(refused.into()),
-    }
+    let seen = super::clients::seen(app, person, id).await?;
+    Ok(seen.map(|read| read.state.client.settings.label.to_string()))
 }
 
 /// A denied request, for those who may see its client; for those who see the whole server one without a client too.

@@ -310,9 +310,7 @@ pub(super) fn tests(read: &Read) -> Vec<(String, String)> {
     let allowed = read.state.client.settings.products.as_deref();
     let products = read.products.iter();
     let products = products.filter(|product| allowed.is_none_or(|list| list.contains(&product.no)));
-    products
-        .map(|product| (product.slug.to_string(), product.name.to_string()))
-        .collect()
+    super::super::products::options(products)
 }
 
 async fn rotate(app: &App, person: &Person, id: &str, form: &Form, headers: &HeaderMap) -> Reply {

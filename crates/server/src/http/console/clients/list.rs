@@ -149,14 +149,11 @@ const KEPT: [&str; 4] = ["q", "state", "product", "tag"];
 
 /// The list's address with the same filters and something else.
 fn again(base: &str, query: &Form, more: &[(&str, &str)]) -> String {
-    let mut pairs = form_urlencoded::Serializer::new(String::new());
-    for name in KEPT {
-        if !query.text(name).is_empty() {
-            pairs.append_pair(name, query.text(name));
-        }
-    }
-    pairs.extend_pairs(more.iter().filter(|(_, value)| !value.is_empty()));
-    match pairs.finish() {
+    let more = more.iter().filter(|(_, value)| !value.is_empty());
+    let kept = more.fold(query.only(KEPT), |form, (name, value)| {
+        form.with(name, value)
+    });
+    match kept.encoded() {
         pairs if pairs.is_empty() => base.to_owned(),
         pairs => format!("{base}?{pairs}"),
     }
@@ -287,10 +284,7 @@ pub(in super::super) async fn show(
         state: query.text("state").to_owned(),
         states: STATES,
         product: query.text("product").to_owned(),
-        products: products
-            .iter()
-            .map(|product| (product.slug.to_string(), product.name.to_string()))
-            .collect(),
+        products: super::super::products::options(&products),
         manages: admin.writes(),
         chooses: admin.writes() && query.text("state") != "deleted",
         older,
@@ -300,7 +294,8 @@ pub(in super::super) async fn show(
 
 fn line(read: &clients::Read, now: Timestamp, most: u32) -> Line {
     let (client, slot) = (&read.state.client, &read.state.slot);
-    let live = slot.live(now);
+    let (live, last) = (slot.live(now), read.last_use.as_ref());
+    let product = last.map(|used| product_name(used.product, &read.products));
     let used = read.state.quotas(now).map(|(_, used)| used).max();
     Line {
         id: client.id.to_string(),
@@ -309,14 +304,9 @@ fn line(read: &clients::Read, now: Timestamp, most: u32) -> Line {
         generation: slot.generation,
         ends: moment(live.and_then(|token| token.valid_till), now),
         never_ends: live.is_some_and(|token| token.valid_till.is_none()),
-        used: moment(read.last_use.as_ref().map(|used| used.at), now),
-        used_from: read
-            .last_use
-            .as_ref()
-            .map_or_else(String::new, |used| used.source.clone()),
-        used_product: read.last_use.as_ref().map_or_else(String::new, |used| {
-            product_name(used.product, &read.products)
-        }),
+        used: moment(last.map(|used| used.at), now),
+        used_from: last.map_or_else(String::new, |used| used.source.clone()),
+        used_product: product.unwrap_or_default(),
         quota_used: used.unwrap_or(0),
         quota_most: most,
         products: product_words(read),

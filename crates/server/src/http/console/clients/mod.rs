@@ -18,6 +18,7 @@ use super::frame::Place;
 use super::reply::PageError;
 use super::shown::{self, Moment};
 use crate::app::App;
+use crate::verbs::Refused;
 use crate::verbs::clients::{Read, show};
 use crate::verbs::overview::{LONG_LIVED_MICROS, expiring_before};
 use crate::verbs::sign_in::Person;
@@ -69,6 +70,18 @@ pub(super) fn standing(read: &Read, now: Timestamp) -> Standing {
 /// A client by the id in an address.
 pub(super) async fn read(app: &App, person: &Person, text: &str) -> Result<Read, PageError> {
     Ok(show(&app.data, &person.admin(), id(text)?).await?)
+}
+
+/// A client, if the person may see it.
+pub(super) async fn seen(
+    app: &App,
+    person: &Person,
+    id: ClientId,
+) -> Result<Option<Read>, PageError> {
+    match show(&app.data, &person.admin(), id).await {
+        Err(Refused::NotFound(_)) => Ok(None),
+        found => Ok(Some(found?)),
+    }
 }
 
 /// The id in an address.
