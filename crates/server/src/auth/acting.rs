@@ -24,6 +24,7 @@ pub enum Lost {
 /// An administrator inside the writer: their credential is good and their role is the one they were admitted with.
 pub struct Acting {
     admin: Admin,
+    now: Timestamp,
 }
 
 impl Deref for Acting {
@@ -46,7 +47,10 @@ impl Acting {
         };
         // What the verb has checked already, it has checked with the role of the admission.
         match *role == admin.role {
-            true => Ok(Self { admin }),
+            true => Ok(Self {
+                admin,
+                now: view.now,
+            }),
             false => Err(Lost::Role),
         }
     }
@@ -59,10 +63,9 @@ impl Acting {
         workspace: Option<WorkspaceId>,
         client: Option<ClientId>,
         detail: &Value,
-        at: Timestamp,
     ) -> Entry {
         Entry {
-            at,
+            at: self.now,
             actor: self.admin.who(),
             source: self.admin.source,
             action,

@@ -3,8 +3,9 @@
 //! not by the request, so that the time of an answer does not tell whether an account exists.
 
 use crate::auth::People;
-use crate::auth::acting::{self, Lost};
+use crate::auth::acting;
 use crate::auth::authority::Admin;
+use crate::auth::refused::Refused;
 use crate::net::addresses::network;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -186,42 +187,20 @@ pub(crate) async fn write(people: &People, stopping: bool) {
     }
 }
 
-enum Not {
-    Lost,
-    Failed(Failure),
-}
-
-impl From<Lost> for Not {
-    fn from(_: Lost) -> Self {
-        Self::Lost
-    }
-}
-
-impl From<Failure> for Not {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
 async fn write_one(people: &People, due: Due) -> Result<(), Failure> {
     let Due { attempt, .. } = &due;
     let (action, workspace) = (attempt.action, attempt.workspace);
     if let Who::Admin(admin) = &attempt.who {
         let (admin, detail) = (admin.clone(), detail(&due));
-        let written = acting::decide(
-            &people.data,
-            admin,
-            ReadSet::default(),
-            move |acting, view| {
-                let entry = acting.entry(action, workspace, None, &detail, view.now);
-                Ok::<_, Not>((only(entry), ()))
-            },
-        );
+        let written = acting::decide(&people.data, admin, ReadSet::default(), move |acting, _| {
+            let entry = acting.entry(action, workspace, None, &detail);
+            Ok::<_, Refused>((Decided::records(Vec::new(), entry), ()))
+        });
         match written.await {
             Ok(()) => return Ok(()),
-            Err(Not::Failed(failure)) => return Err(failure),
+            Err(Refused::Failed(failure)) => return Err(failure),
             // The credential has ended since: the entry names it in its detail.
-            Err(Not::Lost) => {}
+            Err(_) => {}
         }
     }
     let mut detail = detail(&due);
@@ -242,16 +221,9 @@ async fn write_one(people: &People, due: Due) -> Result<(), Failure> {
                 client: None,
                 detail: detail.to_string(),
             };
-            Ok::<_, Failure>((only(entry), ()))
+            Ok::<_, Failure>((Decided::records(Vec::new(), entry), ()))
         });
     decided.await?
-}
-
-fn only(entry: Entry) -> Decided {
-    Decided {
-        audit: vec![entry],
-        ..Decided::default()
-    }
 }
 
 fn detail(due: &Due) -> Value {

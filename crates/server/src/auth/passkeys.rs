@@ -71,7 +71,7 @@ async fn keep(data: &Data, member: Uuid, asked: &Asked) -> Result<Uuid, NoPasske
     };
     let id = challenge.id;
     let kept = Record::ChallengePut(challenge);
-    data.store.note(vec![kept], Vec::new()).await?;
+    data.note(vec![kept]).await?;
     Ok(id)
 }
 

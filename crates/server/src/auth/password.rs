@@ -23,7 +23,7 @@ const AT_ONCE: usize = 1;
 /// at once. Each member, invitation and source network waits for one hash at a time, so that none of them fills it.
 const QUEUE_MAX: usize = 8;
 /// Seconds after which a caller who was refused may try again; the queue is served in less than one.
-const RETRY_SECONDS: u64 = 1;
+pub(crate) const RETRY_SECONDS: u64 = 1;
 /// Least characters (NIST SP 800-63B-4 asks for 15 where nothing else is asked, 8 beside a second proof; zxcvbn
 /// refuses what is guessable at any length).
 const CHARACTERS_MIN: usize = 10;
@@ -48,10 +48,7 @@ pub enum Caller {
 
 /// The queue is full, or the caller waits in it already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Busy {
-    /// Seconds to wait.
-    pub retry_after_seconds: u64,
-}
+pub struct Busy;
 
 /// The one place where passwords are hashed.
 #[derive(Debug)]
@@ -129,16 +126,13 @@ impl Passwords {
         caller: Caller,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Option<T>, Busy> {
-        const BUSY: Busy = Busy {
-            retry_after_seconds: RETRY_SECONDS,
-        };
-        let waiting = self.queue(caller).ok_or(BUSY)?;
+        let waiting = self.queue(caller).ok_or(Busy)?;
         let next = match caller {
-            Caller::Stranger(_) => Some(self.next_stranger.acquire().await.map_err(|_| BUSY)?),
+            Caller::Stranger(_) => Some(self.next_stranger.acquire().await.map_err(|_| Busy)?),
             _ => None,
         };
         let place = Arc::clone(&self.places).acquire_owned().await;
-        let place = place.map_err(|_| BUSY)?;
+        let place = place.map_err(|_| Busy)?;
         drop((next, waiting));
         let working = tokio::task::spawn_blocking(move || {
             let _place = place;
@@ -242,9 +236,6 @@ mod tests {
 
     const ASHA: Caller = Caller::Member(Uuid::from_u128(1));
     const RAVI: Caller = Caller::Member(Uuid::from_u128(2));
-    const BUSY: Busy = Busy {
-        retry_after_seconds: RETRY_SECONDS,
-    };
 
     fn stranger(network: u8) -> Caller {
         Caller::Stranger(Some([192, 0, 2, network].into()))
@@ -253,32 +244,60 @@ mod tests {
     /// Longer than any answer that does not wait for the work of others.
     const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
 
-    /// Work that says when it begins, and lasts until it is let go.
-    #[derive(Clone, Default)]
-    struct Held(Arc<(AtomicUsize, AtomicUsize, AtomicBool)>);
+    /// Work that says for whom it begins, and lasts until it is let go.
+    #[derive(Default)]
+    struct Work {
+        begun: Mutex<Vec<Caller>>,
+        at_once: AtomicUsize,
+        over: AtomicBool,
+    }
 
-    impl Held {
-        fn work(&self) {
-            let (begun, at_once, over) = &*self.0;
-            begun.fetch_add(1, Ordering::SeqCst);
-            assert_eq!(at_once.fetch_add(1, Ordering::SeqCst), 0, "two at once");
-            while !over.load(Ordering::SeqCst) {
+    impl Work {
+        fn run(&self, caller: Caller) {
+            self.begun.lock().push(caller);
+            let others = self.at_once.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(others, 0, "two at once");
+            while !self.over.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
-            at_once.fetch_sub(1, Ordering::SeqCst);
-        }
-
-        fn begun(&self) -> usize {
-            self.0.0.load(Ordering::SeqCst)
+            self.at_once.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
-    /// Lets work go when a test ends, also by a failure: its runtime waits for it.
-    struct LetGo(Held);
+    /// Callers of such work. It is let go when a test ends, also by a failure: its runtime waits for it.
+    #[derive(Default)]
+    struct Queue {
+        passwords: Arc<Passwords>,
+        work: Arc<Work>,
+    }
 
-    impl Drop for LetGo {
+    impl Queue {
+        fn ask(&self, caller: Caller) -> tokio::task::JoinHandle<Result<(), Busy>> {
+            let (passwords, work) = (Arc::clone(&self.passwords), Arc::clone(&self.work));
+            tokio::spawn(async move {
+                let asked = passwords.in_turn(caller, move || work.run(caller));
+                asked.await.map(|_| ())
+            })
+        }
+
+        fn begun(&self) -> usize {
+            self.work.begun.lock().len()
+        }
+
+        fn let_go(&self) {
+            self.work.over.store(true, Ordering::SeqCst);
+        }
+    }
+
+    impl Drop for Queue {
         fn drop(&mut self) {
-            self.0.0.2.store(true, Ordering::SeqCst);
+            self.let_go();
+        }
+    }
+
+    async fn until(is_so: impl Fn() -> bool) {
+        while !is_so() {
+            tokio::task::yield_now().await;
         }
     }
 
@@ -290,21 +309,11 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn hashing_is_one_at_a_time_however_many_callers_hang_up() {
-        let (passwords, held) = (Arc::new(Passwords::default()), Held::default());
-        let _end = LetGo(held.clone());
-        let ask = || {
-            let (passwords, held) = (Arc::clone(&passwords), held.clone());
-            tokio::spawn(async move {
-                let asked = passwords.in_turn(stranger(1), move || held.work());
-                asked.await.map(|_| ())
-            })
-        };
+        let queue = Queue::default();
         // Callers come, wait or begin, and hang up: one after the other, two hundred times.
         for _ in 0..200 {
-            let one = ask();
-            while held.begun() == 0 {
-                tokio::task::yield_now().await;
-            }
+            let one = queue.ask(stranger(1));
+            until(|| queue.begun() > 0).await;
             // Room for one who should not have begun to begin.
             for _ in 0..20 {
                 tokio::task::yield_now().await;
@@ -313,51 +322,34 @@ mod tests {
             assert!(one.await.is_err_and(|error| error.is_cancelled()));
         }
         assert_eq!(
-            held.begun(),
+            queue.begun(),
             1,
             "the first holds its place though its caller has gone"
         );
-        held.0.2.store(true, Ordering::SeqCst);
-        assert_eq!(ask().await.unwrap(), Ok(()));
-        assert_eq!(held.begun(), 2, "no work is left of callers who have gone");
+        queue.let_go();
+        assert_eq!(queue.ask(stranger(1)).await.unwrap(), Ok(()));
+        assert_eq!(queue.begun(), 2, "no work is left of callers who have gone");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_full_queue_refuses_at_once_and_keeps_places_for_the_known() {
-        let (passwords, held) = (Arc::new(Passwords::default()), Held::default());
-        let _end = LetGo(held.clone());
-        let served = Arc::new(parking_lot::Mutex::new(Vec::new()));
-        let ask = |caller| {
-            let (passwords, held) = (Arc::clone(&passwords), held.clone());
-            let served = Arc::clone(&served);
-            tokio::spawn(async move {
-                let work = move || {
-                    served.lock().push(caller);
-                    held.work();
-                };
-                passwords.in_turn(caller, work).await.map(|_| ())
-            })
-        };
-        let first = ask(stranger(0));
-        while held.begun() == 0 {
-            tokio::task::yield_now().await;
-        }
-        let waiting: Vec<_> = (1..=8).map(|network| ask(stranger(network))).collect();
-        while passwords.strangers.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(at_once(ask(stranger(9))).await, Err(BUSY));
-        let known = ask(ASHA);
-        while passwords.known.available_permits() == QUEUE_MAX {
-            tokio::task::yield_now().await;
-        }
-        held.0.2.store(true, Ordering::SeqCst);
+        let queue = Queue::default();
+        let first = queue.ask(stranger(0));
+        until(|| queue.begun() > 0).await;
+        let waiting: Vec<_> = (1..=8).map(|n| queue.ask(stranger(n))).collect();
+        let passwords = &queue.passwords;
+        until(|| passwords.strangers.available_permits() == 0).await;
+        assert_eq!(at_once(queue.ask(stranger(9))).await, Err(Busy));
+        let known = queue.ask(ASHA);
+        until(|| passwords.known.available_permits() < QUEUE_MAX).await;
+        queue.let_go();
         assert_eq!(known.await.unwrap(), Ok(()));
         for one in waiting.into_iter().chain([first]) {
             assert_eq!(one.await.unwrap(), Ok(()));
         }
         // Most strangers who waited longer came after.
-        let known = served.lock().iter().position(|one| *one == ASHA);
+        let mut begun = queue.work.begun.lock().clone().into_iter();
+        let known = begun.position(|one| one == ASHA);
         assert!(known.is_some_and(|place| place < QUEUE_MAX), "{known:?}");
     }
 
@@ -372,41 +364,32 @@ mod tests {
             ),
         ];
         for (greedy, other) in callers {
-            let (passwords, held) = (Arc::new(Passwords::default()), Held::default());
-            let _end = LetGo(held.clone());
-            let ask = |caller| {
-                let (passwords, held) = (Arc::clone(&passwords), held.clone());
-                tokio::spawn(async move {
-                    let asked = passwords.in_turn(caller, move || held.work());
-                    asked.await.map(|_| ())
-                })
-            };
-            let first = ask(greedy);
-            while held.begun() == 0 {
-                tokio::task::yield_now().await;
-            }
+            let queue = Queue::default();
+            let waiting = || queue.passwords.waiting.lock().len();
+            let first = queue.ask(greedy);
+            until(|| queue.begun() > 0).await;
             // One is being hashed and one waits; the others are refused while it does.
-            let second = ask(greedy);
-            while passwords.waiting.lock().is_empty() {
-                tokio::task::yield_now().await;
-            }
+            let second = queue.ask(greedy);
+            until(|| waiting() > 0).await;
             for _ in 0..20 {
-                assert_eq!(at_once(ask(greedy)).await, Err(BUSY), "{greedy:?}");
+                assert_eq!(at_once(queue.ask(greedy)).await, Err(Busy), "{greedy:?}");
             }
-            let other = ask(other);
-            while passwords.waiting.lock().len() < 2 {
+            let other = queue.ask(other);
+            until(|| {
                 assert!(!other.is_finished(), "another caller was refused");
-                tokio::task::yield_now().await;
-            }
+                waiting() >= 2
+            })
+            .await;
             // Who hangs up leaves the place to the next.
             second.abort();
             assert!(second.await.is_err_and(|error| error.is_cancelled()));
-            let third = ask(greedy);
-            while passwords.waiting.lock().len() < 2 {
+            let third = queue.ask(greedy);
+            until(|| {
                 assert!(!third.is_finished(), "a place was not given back");
-                tokio::task::yield_now().await;
-            }
-            held.0.2.store(true, Ordering::SeqCst);
+                waiting() >= 2
+            })
+            .await;
+            queue.let_go();
             for one in [first, other, third] {
                 assert_eq!(one.await.unwrap(), Ok(()));
             }

@@ -17,18 +17,10 @@ pub enum Refused {
     Conflict(Conflict, String),
     /// It is another version by now than the one the caller has seen.
     Changed(&'static str),
-    /// The server does this for somebody else, or has not finished.
-    Busy {
-        /// When to ask again.
-        retry_after_seconds: u64,
-        /// What is going on.
-        why: String,
-    },
-    /// Tried too often, or too many at once.
-    Throttled {
-        /// Seconds to wait.
-        retry_after_seconds: u64,
-    },
+    /// The server does this for somebody else, or has not finished: seconds to wait, and what is going on.
+    Busy(u64, String),
+    /// Tried too often, or too many at once: seconds to wait.
+    Throttled(u64),
     /// The server could not do it.
     Failed(Failure),
 }

@@ -9,6 +9,7 @@ use crate::net::addresses;
 use crate::request_id;
 use std::net::IpAddr;
 use tokenward_core::client::AdminKeyRecord;
+use tokenward_core::ids::WorkspaceId;
 use tokenward_core::time::Clock;
 use tokenward_store::people::Member;
 
@@ -42,15 +43,8 @@ pub(crate) fn member(
     (code, reason): (&'static str, &'static str),
 ) {
     note(people, kind, source, Some(&member.email), code);
-    let attempt = Attempt {
-        who: Who::Member(member.id),
-        action,
-        reason: reason.to_owned(),
-        source,
-        workspace: member.role.workspace(),
-        request: request_id::current(),
-    };
-    people.attempts.note(attempt, people.data.clock().wall());
+    let (who, workspace) = (Who::Member(member.id), member.role.workspace());
+    audited(people, who, (action, reason.to_owned()), source, workspace);
 }
 
 /// Notes for the audit log that a known admin key was refused.
@@ -60,28 +54,35 @@ pub(crate) fn admin_key(
     key: &AdminKeyRecord,
     reason: &'static str,
 ) {
-    let attempt = Attempt {
-        who: Who::AdminKey(key.id),
-        action: "admin_key.authentication_failed",
-        reason: reason.to_owned(),
-        source,
-        workspace: key.role.workspace(),
-        request: request_id::current(),
-    };
-    people.attempts.note(attempt, people.data.clock().wall());
+    let why = ("admin_key.authentication_failed", reason.to_owned());
+    let (who, workspace) = (Who::AdminKey(key.id), key.role.workspace());
+    audited(people, who, why, source, workspace);
 }
 
 /// Notes that an administrator's role does not allow an operation: in the log, the metrics and the audit log.
 pub(crate) fn role(people: &People, admin: &Admin, operation: String) {
     let who = admin.who().text();
     note(people, "role", admin.source, Some(&who), "FORBIDDEN");
+    let (who, workspace) = (Who::Admin(admin.clone()), admin.own_workspace());
+    let denied = ("access.denied", operation);
+    audited(people, who, denied, admin.source, workspace);
+}
+
+/// Notes an attempt for the audit log.
+fn audited(
+    people: &People,
+    who: Who,
+    (action, reason): (&'static str, String),
+    source: Option<IpAddr>,
+    workspace: Option<WorkspaceId>,
+) {
     let attempt = Attempt {
-        source: admin.source,
-        workspace: admin.own_workspace(),
+        who,
+        action,
+        reason,
+        source,
+        workspace,
         request: request_id::current(),
-        who: Who::Admin(admin.clone()),
-        action: "access.denied",
-        reason: operation,
     };
     people.attempts.note(attempt, people.data.clock().wall());
 }

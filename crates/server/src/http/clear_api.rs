@@ -9,11 +9,12 @@ use crate::logs::Limit;
 use crate::metering::denials::Denied;
 use crate::verbs::issuance::{self, Refused};
 use crate::{random, request_id};
+use axum::extract::{ConnectInfo, State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokenward_core::generate::{Answer, Caller, IssueOptions, Rejection};
 use tokenward_core::time::{Clock, Timestamp};
@@ -33,13 +34,12 @@ pub async fn generate(app: &Arc<App>, parts: &Parts, peer: IpAddr) -> Response<F
         return method_not_allowed("GET, POST").response(&app.data.config.error_source);
     }
     let begun = app.data.clock().boot();
-    let answered = match (caller(app, &parts.headers, peer), options(parts)) {
-        (Ok(caller), Ok(options)) => issuance::generate(&app.issuance, caller, options, Vec::new())
-            .await
-            .map_err(problem),
-        (Err(problem), _) | (_, Err(problem)) => Err(problem),
+    let answered = async {
+        let (caller, options) = (caller(app, &parts.headers, peer)?, options(parts)?);
+        let generated = issuance::generate(&app.issuance, caller, options, Vec::new());
+        Ok::<_, Problem>(generated.await?)
     };
-    match answered {
+    match answered.await {
         Ok(answer) => {
             let seconds = app.data.clock().boot().0.saturating_sub(begun.0) as f64 / 1e9;
             app.data.metrics.generate_seconds.observe(seconds);
@@ -56,51 +56,52 @@ pub async fn generate(app: &Arc<App>, parts: &Parts, peer: IpAddr) -> Response<F
 }
 
 /// `GET` on [`STATUS_PATH`].
-pub async fn status(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Bytes>> {
+pub(crate) async fn status(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    parts: Parts,
+) -> Response<Full<Bytes>> {
     if parts.method != Method::GET {
         return method_not_allowed("GET").response(&app.data.config.error_source);
     }
-    let answered = match caller(app, &parts.headers, peer) {
-        Ok(caller) => issuance::status(&app.issuance, caller)
-            .await
-            .map_err(problem),
-        Err(problem) => Err(problem),
+    let answered = async {
+        let caller = caller(&app, &parts.headers, peer.ip())?;
+        let status = issuance::status(&app.issuance, caller).await?;
+        let live = status.live.as_ref();
+        let body = json!({
+            "generation": status.generation,
+            "issued_at": live.map(|token| token.issued_at.iso()),
+            "valid_till": live.and_then(|token| token.valid_till).map(Timestamp::iso),
+            "live": live.is_some(),
+            "previous_valid_till": status.previous_valid_till.map(Timestamp::iso),
+            "quota": app.data.config.quota_per_day,
+            "quota_left": status.quota_left,
+        });
+        let mut response = json_reply(StatusCode::OK, &body);
+        rate_limit(&app, &mut response, status.quota_left);
+        Ok::<_, Problem>(response)
     };
-    match answered {
-        Ok(status) => {
-            let live = status.live.as_ref();
-            let body = json!({
-                "generation": status.generation,
-                "issued_at": live.map(|token| token.issued_at.iso()),
-                "valid_till": live.and_then(|token| token.valid_till).map(Timestamp::iso),
-                "live": live.is_some(),
-                "previous_valid_till": status.previous_valid_till.map(Timestamp::iso),
-                "quota": app.data.config.quota_per_day,
-                "quota_left": status.quota_left,
-            });
-            let mut response = json_reply(StatusCode::OK, &body);
-            rate_limit(app, &mut response, status.quota_left);
-            response
-        }
-        Err(problem) => respond(app, parts, peer, problem),
-    }
+    let answered = answered.await;
+    answered.unwrap_or_else(|problem| respond(&app, &parts, peer.ip(), problem))
 }
 
 /// `DELETE` on [`PREVIOUS_PATH`].
-pub async fn end_previous(app: &App, parts: &Parts, peer: IpAddr) -> Response<Full<Bytes>> {
+pub(crate) async fn end_previous(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    parts: Parts,
+) -> Response<Full<Bytes>> {
     if parts.method != Method::DELETE {
         return method_not_allowed("DELETE").response(&app.data.config.error_source);
     }
-    let answered = match caller(app, &parts.headers, peer) {
-        Ok(caller) => issuance::end_previous(&app.issuance, caller)
-            .await
-            .map_err(problem),
-        Err(problem) => Err(problem),
+    let answered = async {
+        let caller = caller(&app, &parts.headers, peer.ip())?;
+        let ended = issuance::end_previous(&app.issuance, caller).await?;
+        let body = json!({ "ended": ended });
+        Ok::<_, Problem>(json_reply(StatusCode::OK, &body))
     };
-    match answered {
-        Ok(ended) => json_reply(StatusCode::OK, &json!({ "ended": ended })),
-        Err(problem) => respond(app, parts, peer, problem),
-    }
+    let answered = answered.await;
+    answered.unwrap_or_else(|problem| respond(&app, &parts, peer.ip(), problem))
 }
 
 fn respond(app: &App, parts: &Parts, peer: IpAddr, problem: Problem) -> Response<Full<Bytes>> {
@@ -191,10 +192,6 @@ fn rate_limit(app: &App, response: &mut Response<Full<Bytes>>, left: u32) {
 
 /// Who calls: the secret in Clear's header or HTTP Basic, the address, the host's environment.
 pub(super) fn caller(app: &App, headers: &HeaderMap, peer: IpAddr) -> Result<Caller, Problem> {
-    let unauthorized = |code, message: &str| {
-        Problem::new(StatusCode::UNAUTHORIZED, code, message)
-            .header(header::WWW_AUTHENTICATE, "Basic realm=\"tokenward\"")
-    };
     let invalid = || unauthorized("CLIENT_SECRET_INVALID", INVALID);
     let (text, client_id) = match credentials::client_secret(headers) {
         SecretPresented::Missing => {
@@ -297,70 +294,73 @@ pub(super) fn method_not_allowed(allow: &'static str) -> Problem {
     .header(header::ALLOW, allow)
 }
 
+fn unauthorized(code: &'static str, message: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, code, message)
+        .header(header::WWW_AUTHENTICATE, "Basic realm=\"tokenward\"")
+}
+
 /// The error of a verb in Clear's form.
-pub(super) fn problem(refused: Refused) -> Problem {
-    let unauthorized = |code, message: &str| {
-        Problem::new(StatusCode::UNAUTHORIZED, code, message)
-            .header(header::WWW_AUTHENTICATE, "Basic realm=\"tokenward\"")
-    };
-    match refused {
-        Refused::Rejected(Rejection::SecretInvalid) => unauthorized("CLIENT_SECRET_INVALID", INVALID),
-        Refused::Rejected(Rejection::EnvironmentMismatch) => unauthorized(
-            "ENVIRONMENT_MISMATCH",
-            "The client secret belongs to another environment than this host.",
-        ),
-        Refused::Rejected(Rejection::ClientDeleted) => {
-            unauthorized("CLIENT_DELETED", "The API client was deleted for good. Create another.")
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Rejected(Rejection::SecretInvalid) => unauthorized("CLIENT_SECRET_INVALID", INVALID),
+            Refused::Rejected(Rejection::EnvironmentMismatch) => unauthorized(
+                "ENVIRONMENT_MISMATCH",
+                "The client secret belongs to another environment than this host.",
+            ),
+            Refused::Rejected(Rejection::ClientDeleted) => {
+                unauthorized("CLIENT_DELETED", "The API client was deleted for good. Create another.")
+            }
+            Refused::Rejected(Rejection::ClientDisabled) => unauthorized(
+                "CLIENT_DISABLED",
+                "The API client, or its workspace, is disabled. An administrator can enable it again.",
+            ),
+            Refused::Rejected(Rejection::AddressNotAllowed) => Problem::new(
+                StatusCode::FORBIDDEN,
+                "ADDRESS_NOT_ALLOWED",
+                "The client secret may not be used from this address. An administrator can allow it.",
+            ),
+            Refused::Rejected(Rejection::GenerationMismatch { generation, valid_till }) => Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                "GENERATION_MISMATCH",
+                "Another token was generated meanwhile; nothing was changed. Use that one, or name its generation.",
+            )
+            .with("generation", generation)
+            .with("valid_till", valid_till.map(Timestamp::iso))
+            .header(header::ETAG, format!("\"{generation}\"")),
+            Refused::Rejected(Rejection::HandoverTooLong { max_seconds }) => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "HANDOVER_TOO_LONG",
+                "The hand-over is longer than this API client allows (handover_max_seconds).",
+            )
+            .with("handover_max_seconds", max_seconds),
+            // This API names no products.
+            Refused::Rejected(Rejection::ProductNotAllowed) => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "INVALID_REQUEST",
+                "The API client may not open the product.",
+            ),
+            Refused::Rejected(Rejection::QuotaExceeded { retry_after_seconds, limit }) => Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "QUOTA_EXCEEDED",
+                "This client secret has made all its tokens of the day. Keep and use a token until it expires.",
+            )
+            .with("quota", limit)
+            .retry_after(retry_after_seconds),
+            Refused::Throttled(retry_after_seconds) => Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "TOO_MANY_ATTEMPTS",
+                "Too many wrong client secrets came from this address. Wait, and check the secret.",
+            )
+            .retry_after(retry_after_seconds),
+            Refused::TooManyCalls(retry_after_seconds) => Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "TOO_MANY_REQUESTS",
+                "This client secret calls too often. Keep and use a token until it expires.",
+            )
+            .retry_after(retry_after_seconds),
+            Refused::Failed(failure) => unavailable(failure),
         }
-        Refused::Rejected(Rejection::ClientDisabled) => unauthorized(
-            "CLIENT_DISABLED",
-            "The API client, or its workspace, is disabled. An administrator can enable it again.",
-        ),
-        Refused::Rejected(Rejection::AddressNotAllowed) => Problem::new(
-            StatusCode::FORBIDDEN,
-            "ADDRESS_NOT_ALLOWED",
-            "The client secret may not be used from this address. An administrator can allow it.",
-        ),
-        Refused::Rejected(Rejection::GenerationMismatch { generation, valid_till }) => Problem::new(
-            StatusCode::PRECONDITION_FAILED,
-            "GENERATION_MISMATCH",
-            "Another token was generated meanwhile; nothing was changed. Use that one, or name its generation.",
-        )
-        .with("generation", generation)
-        .with("valid_till", valid_till.map(Timestamp::iso))
-        .header(header::ETAG, format!("\"{generation}\"")),
-        Refused::Rejected(Rejection::HandoverTooLong { max_seconds }) => Problem::new(
-            StatusCode::BAD_REQUEST,
-            "HANDOVER_TOO_LONG",
-            "The hand-over is longer than this API client allows (handover_max_seconds).",
-        )
-        .with("handover_max_seconds", max_seconds),
-        // This API names no products.
-        Refused::Rejected(Rejection::ProductNotAllowed) => Problem::new(
-            StatusCode::BAD_REQUEST,
-            "INVALID_REQUEST",
-            "The API client may not open the product.",
-        ),
-        Refused::Rejected(Rejection::QuotaExceeded { retry_after_seconds, limit }) => Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "QUOTA_EXCEEDED",
-            "This client secret has made all its tokens of the day. Keep and use a token until it expires.",
-        )
-        .with("quota", limit)
-        .retry_after(retry_after_seconds),
-        Refused::Throttled { retry_after_seconds } => Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "TOO_MANY_ATTEMPTS",
-            "Too many wrong client secrets came from this address. Wait, and check the secret.",
-        )
-        .retry_after(retry_after_seconds),
-        Refused::TooManyCalls { retry_after_seconds } => Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "TOO_MANY_REQUESTS",
-            "This client secret calls too often. Keep and use a token until it expires.",
-        )
-        .retry_after(retry_after_seconds),
-        Refused::Failed(failure) => unavailable(failure),
     }
 }
 

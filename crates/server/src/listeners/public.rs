@@ -54,8 +54,8 @@ static ANSWER_LINES: Limit = Limit::new(200, 1);
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", any(front_door))
-        .route(clear_api::STATUS_PATH, any(status))
-        .route(clear_api::PREVIOUS_PATH, any(end_previous))
+        .route(clear_api::STATUS_PATH, any(clear_api::status))
+        .route(clear_api::PREVIOUS_PATH, any(clear_api::end_previous))
         .merge(oauth::router())
         .nest("/admin/v1", admin::router(&app))
         .merge(console::router())
@@ -64,28 +64,6 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn(note_route))
         .with_state(app)
-}
-
-async fn status(
-    State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Response {
-    let (parts, _) = request.into_parts();
-    clear_api::status(&app, &parts, peer.ip())
-        .await
-        .into_response()
-}
-
-async fn end_previous(
-    State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Response {
-    let (parts, _) = request.into_parts();
-    clear_api::end_previous(&app, &parts, peer.ip())
-        .await
-        .into_response()
 }
 
 /// `GET /`: a browser is led to the console; a program finds nothing here.

@@ -38,7 +38,7 @@ pub(crate) async fn alter(
             .cloned()
             .ok_or(Refused::NotFound("member"))?;
         altering(&mut member, view)?;
-        let entry = acting.entry(action, None, None, &json!({}), view.now);
+        let entry = acting.entry(action, None, None, &json!({}));
         let mut records = vec![Record::MemberPut(Box::new(member))];
         if others_end {
             records.push(Record::SessionsEnded {
@@ -63,9 +63,7 @@ pub(crate) async fn hash_chosen(
     chosen: Zeroizing<String>,
 ) -> Result<String, Refused> {
     let hashed = people.passwords.hash(caller, chosen).await;
-    let hashed = hashed.map_err(|busy| Refused::Throttled {
-        retry_after_seconds: busy.retry_after_seconds,
-    })?;
+    let hashed = hashed.map_err(|_| Refused::Throttled(password::RETRY_SECONDS))?;
     hashed.ok_or(Refused::Failed(tokenward_store::Failure::Unavailable))
 }
 
@@ -83,14 +81,8 @@ pub async fn set_password(
     prove_password(people, person, old)
         .await
         .map_err(|not| match not {
-            NotSignedIn::Throttled {
-                retry_after_seconds,
-            }
-            | NotSignedIn::Busy {
-                retry_after_seconds,
-            } => Refused::Throttled {
-                retry_after_seconds,
-            },
+            NotSignedIn::Throttled(retry_after_seconds)
+            | NotSignedIn::Busy(retry_after_seconds) => Refused::Throttled(retry_after_seconds),
             NotSignedIn::Failed(failure) => Refused::Failed(failure),
             NotSignedIn::Ended => Refused::NotAdmitted,
             _ => Refused::Invalid("old_password", "this is not your password".into()),
@@ -291,12 +283,7 @@ pub async fn remove_passkey(people: &People, person: &Person, id: Uuid) -> Resul
 
 /// The member's sessions, the last used first.
 pub async fn sessions(people: &People, person: &Person) -> Result<Vec<Session>, Refused> {
-    Ok(people
-        .data
-        .store
-        .reader()
-        .sessions(person.member.id)
-        .await?)
+    Ok(people.data.reader().sessions(person.member.id).await?)
 }
 
 /// Ends one session of the member's, or all but the one at work.
@@ -312,22 +299,17 @@ pub async fn end_sessions(
             return Err(Refused::NotFound("session"));
         }
     }
-    let decided = acting::decide(
-        &people.data,
-        admin,
-        ReadSet::default(),
-        move |acting, view| {
-            let record = match one {
-                Some(one) => Record::SessionEnded(one),
-                None => Record::SessionsEnded {
-                    member,
-                    but: Some(session),
-                },
-            };
-            let detail = json!({ "session": one });
-            let entry = acting.entry("member.end_sessions", None, None, &detail, view.now);
-            Ok((Decided::records(vec![record], entry), ()))
-        },
-    );
+    let decided = acting::decide(&people.data, admin, ReadSet::default(), move |acting, _| {
+        let record = match one {
+            Some(one) => Record::SessionEnded(one),
+            None => Record::SessionsEnded {
+                member,
+                but: Some(session),
+            },
+        };
+        let detail = json!({ "session": one });
+        let entry = acting.entry("member.end_sessions", None, None, &detail);
+        Ok((Decided::records(vec![record], entry), ()))
+    });
     decided.await
 }

@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use std::net::IpAddr;
+pub use tokenward_api::NotificationState as State;
 use tokenward_core::audit::{Actor, Entry};
 use tokenward_core::client::{ClientState, Workspace};
 use tokenward_core::ids::{ClientId, WorkspaceId};
@@ -36,29 +37,6 @@ pub const ASKED_A_DAY_WORKSPACE: u64 = 100;
 pub const STOPPED_DAYS: u64 = 30;
 /// What a confirmation mail is called in the outbox.
 pub const CONFIRM: &str = "address.confirm";
-
-/// Whether an address gets notices.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum State {
-    /// Its owner has not confirmed it.
-    Pending,
-    /// It does.
-    Confirmed,
-    /// Its owner stopped them.
-    Stopped,
-}
-
-impl State {
-    /// The state as the API names it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Confirmed => "confirmed",
-            Self::Stopped => "stopped",
-        }
-    }
-}
 
 /// Whether an address with this row gets notices; one without a row was never asked.
 #[must_use]
@@ -107,7 +85,7 @@ pub(super) async fn of(data: &Data, state: &ClientState) -> Result<Vec<Address>,
     if emails.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = data.store.reader().notice_addresses(state.workspace.id);
+    let rows = data.reader().notice_addresses(state.workspace.id);
     Ok(shown(emails, &rows.await?))
 }
 
@@ -362,9 +340,7 @@ fn asked_again(
         }
         match may_ask(row, now).and_then(|()| {
             let taken = budget.take(email, now);
-            taken.map_err(|retry_after_seconds| Refused::Throttled {
-                retry_after_seconds,
-            })
+            taken.map_err(Refused::Throttled)
         }) {
             Ok(()) => {
                 if row.is_none() {
@@ -379,12 +355,12 @@ fn asked_again(
     }
     match refused {
         Some(why) if asked.is_empty() => return Err(why),
-        _ if asked.is_empty() => return Ok(Outcome::nothing(state)),
+        _ if asked.is_empty() => return Ok((Decided::nothing(), state.clone(), ())),
         _ => {}
     }
     let detail = json!({ "emails": asked });
-    let entry = entry(acting, "notice_address.ask", state, &detail, now);
-    Ok(Outcome::done(Vec::new(), vec![entry], state.clone()).with(records))
+    let entry = entry(acting, "notice_address.ask", state, &detail);
+    Ok((Decided::records(records, entry), state.clone(), ()))
 }
 
 fn may_ask(row: Option<&NoticeAddress>, now: Timestamp) -> Result<(), Refused> {
@@ -424,7 +400,7 @@ async fn question(
     workspace: WorkspaceId,
     client: Option<ClientId>,
 ) -> Result<Question, Refused> {
-    let reader = data.store.reader();
+    let reader = data.reader();
     let found = reader.workspace(workspace).await?.ok_or(NO_LINK)?;
     let label = match client {
         Some(id) => reader.client(id).await?,
@@ -446,7 +422,7 @@ const NO_LINK: Refused = Refused::NotFound("link: it was used, it expired, or it
 pub async fn to_confirm(data: &Data, opaque_token: &OpaqueToken) -> Result<Question, Refused> {
     use tokenward_core::time::Clock;
     let (digest, now) = (opaque_token.digest(), data.clock().wall());
-    let found = data.store.reader().notice_address_by_link(&digest).await?;
+    let found = data.reader().notice_address_by_link(&digest).await?;
     let row = found.filter(|row| works(row, now)).ok_or(NO_LINK)?;
     question(data, row.workspace, row.client).await
 }
@@ -485,10 +461,8 @@ pub async fn confirm(
 }
 
 fn written(address: NoticeAddress, entry: Entry) -> Decided {
-    Decided::records(
-        vec![Record::NoticeAddress(AddressWrite::Put(address))],
-        entry,
-    )
+    let put = Record::NoticeAddress(AddressWrite::Put(address));
+    Decided::records(vec![put], entry)
 }
 
 fn by_owner(
@@ -534,7 +508,7 @@ fn read_stop_link(keyring: &Keyring, text: &str) -> Option<(WorkspaceId, String)
 /// [`Refused::NotFound`] for a text that is no such link.
 pub async fn to_stop(data: &Data, text: &str) -> Result<Question, Refused> {
     let (workspace, address) = read_stop_link(&data.keyring, text).ok_or(NO_LINK)?;
-    let row = data.store.reader().notice_address(workspace, &address);
+    let row = data.reader().notice_address(workspace, &address);
     question(data, workspace, row.await?.and_then(|row| row.client)).await
 }
 

@@ -23,11 +23,8 @@ use uuid::Uuid;
 pub enum NotAdmitted {
     /// Unknown, revoked, expired or wrong: all look the same.
     Unknown,
-    /// This source guessed too often.
-    Throttled {
-        /// Seconds to wait.
-        retry_after_seconds: u64,
-    },
+    /// This source guessed too often: seconds to wait.
+    Throttled(u64),
     /// The server could not do it.
     Unavailable,
 }
@@ -40,7 +37,7 @@ pub async fn admit(
 ) -> Result<Admin, NotAdmitted> {
     let presented = AdminKey::from_chosen(text).map_err(|_| NotAdmitted::Unknown)?;
     let clock = people.data.clock();
-    let read = people.data.store.reader().admin_key(presented.id());
+    let read = people.data.reader().admin_key(presented.id());
     let read = people.data.proving(read).await;
     let known = read.map_err(|error| {
         crate::logs::read_failed(&error);
@@ -67,21 +64,19 @@ pub async fn admit(
     // A right key is never refused for others' wrong ones.
     match people.throttle.charge(source, presented.id(), &clock) {
         Ok(()) => Err(NotAdmitted::Unknown),
-        Err(retry_after_seconds) => Err(NotAdmitted::Throttled {
-            retry_after_seconds,
-        }),
+        Err(retry_after_seconds) => Err(NotAdmitted::Throttled(retry_after_seconds)),
     }
 }
 
 /// Every admin key, for operators.
 pub async fn list(data: &Data, admin: &Admin) -> Result<Vec<AdminKeyRecord>, Refused> {
     admin.must_operate()?;
-    Ok(data.store.reader().admin_keys().await?)
+    Ok(data.reader().admin_keys().await?)
 }
 
 /// When admin keys were last used and from where, to within a minute after a crash; who may list keys may know it.
 pub async fn last_uses(data: &Data) -> Result<BTreeMap<Uuid, (Timestamp, String)>, Refused> {
-    let stored = data.store.reader().admin_key_uses().await?;
+    let stored = data.reader().admin_key_uses().await?;
     let stored = stored
         .into_iter()
         .map(|(id, at, source)| (id, (at, source)));
@@ -89,11 +84,6 @@ pub async fn last_uses(data: &Data) -> Result<BTreeMap<Uuid, (Timestamp, String)
     // What is in memory is never older.
     uses.extend(data.admin_uses.all());
     Ok(uses)
-}
-
-/// The name of an admin key as written.
-pub fn name(text: &str) -> Result<Name, Refused> {
-    Name::parse(text).map_err(|why| Refused::Invalid("name", why.0))
 }
 
 /// Why the last operator's key stays.
@@ -122,7 +112,7 @@ pub async fn create(
 ) -> Result<(AdminKeyRecord, AdminKey), Refused> {
     admin.must_operate()?;
     let note = credential_notes::parse(note)?;
-    let name = self::name(name)?;
+    let name = super::name(name)?;
     let workspace = role.workspace();
     let wants = ReadSet {
         workspace,
@@ -152,19 +142,14 @@ pub async fn create(
             "admin_key": record.id, "name": record.name, "role": record.role,
             "expires_at": record.expires_at.map(Timestamp::iso),
         });
-        let entry = acting.entry("admin_key.create", workspace, None, &detail, view.now);
+        let entry = acting.entry("admin_key.create", workspace, None, &detail);
         let changes = vec![Change::AdminKeyPut {
             key: Box::new(record.clone()),
         }];
-        Ok((
-            Decided {
-                changes,
-                audit: vec![entry],
-                records: vec![credential_notes::made(acting, record.id, 0, &note)],
-                ..Decided::default()
-            },
-            (record, key),
-        ))
+        let mut decided = Decided::changes(changes, entry);
+        let note = credential_notes::made(acting, record.id, 0, &note);
+        decided.records.push(note);
+        Ok((decided, (record, key)))
     });
     decided.await
 }
@@ -191,7 +176,7 @@ pub async fn revoke(data: &Data, admin: Admin, id: Uuid) -> Result<AdminKeyRecor
         }
         record.revoked_at = Some(view.now);
         let detail = json!({ "admin_key": record.id, "name": record.name, "role": record.role });
-        let entry = acting.entry("admin_key.revoke", None, None, &detail, view.now);
+        let entry = acting.entry("admin_key.revoke", None, None, &detail);
         let changes = vec![Change::AdminKeyPut {
             key: Box::new(record.clone()),
         }];

@@ -55,13 +55,13 @@ pub async fn list(
     }
     // An administrator of one workspace reads that one's entries, asked for or not.
     filter.workspace = filter.workspace.or(admin.own_workspace());
-    Ok(data.store.reader().audit(&filter).await?)
+    Ok(data.reader().audit(&filter).await?)
 }
 
 /// The first entry at or after a moment, by its number.
 pub async fn first_at(data: &Data, admin: &Admin, at: Timestamp) -> Result<u64, Refused> {
     admin.must_audit()?;
-    Ok(data.store.reader().audit_from(at).await?)
+    Ok(data.reader().audit_from(at).await?)
 }
 
 /// The verification under way, of which there is one at a time, and who wants it. Callers take turns in the order they
@@ -165,7 +165,7 @@ async fn missed(data: &Data, kept: Head, entries: u64) -> Result<Option<(u64, St
         limit: 1,
         ..AuditFilter::default()
     };
-    let found = data.store.reader().audit(&filter).await?.pop();
+    let found = data.reader().audit(&filter).await?.pop();
     let why = found.and_then(|entry| kept.differs(entry.seq, &entry.hash));
     Ok(why.map(|why| (kept.seq, why)))
 }
@@ -179,10 +179,9 @@ async fn verify_chain(
     if admin.own_workspace().is_some() {
         admin.must_operate()?;
     }
-    let busy = || Refused::Busy {
-        retry_after_seconds: BUSY_SECONDS,
-        why: "Another verification of the audit log is under way. Ask again when it is done."
-            .to_owned(),
+    let busy = || {
+        let why = "Another verification of the audit log is under way. Ask again when it is done.";
+        Refused::Busy(BUSY_SECONDS, why.to_owned())
     };
     let caller = match admin.credential {
         Credential::AdminKey(id) => id,
@@ -203,7 +202,7 @@ async fn verify_chain(
         return Ok(found);
     }
     let begun = clock.boot();
-    let reader = data.store.reader();
+    let reader = data.reader();
     // The head first: entries written meanwhile are beyond it and do no harm.
     let (seq, hash, _) = reader.head().await?;
     let reader = &reader;
@@ -223,10 +222,8 @@ async fn verify_chain(
     let Some(verified) = followed else {
         under_way.ask_again(caller);
         let at = under_way.verifier.head().0;
-        return Err(Refused::Busy {
-            retry_after_seconds: 1,
-            why: format!("Verified up to entry {at} of {seq} so far. Ask again to go on."),
-        });
+        let why = format!("Verified up to entry {at} of {seq} so far. Ask again to go on.");
+        return Err(Refused::Busy(1, why));
     };
     under_way.verifier = Verifier::default();
     under_way.owed.remove(&caller);

@@ -13,6 +13,7 @@ use tokenward_core::ids::ClientId;
 use tokenward_core::seal;
 use tokenward_core::time::Timestamp;
 use tokenward_core::{Change, ClientSecret};
+use tokenward_store::Decided;
 use tokenward_store::Failure;
 
 /// Adds a second secret beside the one in use; the secret is told here and never again.
@@ -47,14 +48,11 @@ pub async fn rotate_secret(
         after.client.next_secret = n + 1;
         // The place keeps its count of the day: else deleting a secret and making another would give the client as many
         // tokens as it likes.
-        let entry = entry(acting, "secret.create", state, &json!({ "n": n }), view.now);
-        Ok(Outcome {
-            records: vec![credential_notes::made(acting, id.0, n, &note)],
-            changes: secrets_changed(state, &after),
-            audit: vec![entry],
-            after,
-            answer: (n, secret),
-        })
+        let entry = entry(acting, "secret.create", state, &json!({ "n": n }));
+        let mut decided = Decided::changes(secrets_changed(state, &after), entry);
+        let note = credential_notes::made(acting, id.0, n, &note);
+        decided.records.push(note);
+        Ok((decided, after, (n, secret)))
     });
     let (read, (n, secret)) = decided.await?;
     Ok((read, n, secret))
@@ -68,7 +66,7 @@ pub async fn delete_secret(
     id: ClientId,
     n: u32,
 ) -> Result<Read, Refused> {
-    let decided = decide(data, admin, wants(id), move |acting, view, state| {
+    let decided = decide(data, admin, wants(id), move |acting, _, state| {
         let is_it = |secret: &Option<SecretRecord>| secret.is_some_and(|secret| secret.n == n);
         let place = state.client.secrets.iter().position(is_it);
         let mut after = state.clone();
@@ -77,10 +75,10 @@ pub async fn delete_secret(
         if sealed_by == Some(n) {
             after.slot.seal = None;
         }
-        let entry = entry(acting, "secret.delete", state, &json!({ "n": n }), view.now);
-        let changes = secrets_changed(state, &after);
-        let outcome = Outcome::done(changes, vec![entry], after);
-        Ok(outcome.with(vec![credential_notes::removed(id.0, n)]))
+        let entry = entry(acting, "secret.delete", state, &json!({ "n": n }));
+        let mut decided = Decided::changes(secrets_changed(state, &after), entry);
+        decided.records.push(credential_notes::removed(id.0, n));
+        Ok((decided, after, ()))
     });
     Ok(decided.await?.0)
 }
@@ -127,14 +125,8 @@ pub async fn generate_token(
         })?;
         let valid_till = answer.valid_till.map(Timestamp::iso);
         let detail = json!({ "generation": answer.generation, "valid_till": valid_till });
-        let entry = entry(acting, "token.generate", state, &detail, view.now);
-        Ok(Outcome {
-            records: Vec::new(),
-            changes,
-            audit: vec![entry],
-            after: state.clone(),
-            answer,
-        })
+        let entry = entry(acting, "token.generate", state, &detail);
+        Ok((Decided::changes(changes, entry), state.clone(), answer))
     });
     let (read, answer) = decided.await?;
     data.counts.generated(read.state.client.no);
@@ -145,15 +137,15 @@ pub async fn generate_token(
 pub async fn revoke_token(data: &Data, admin: Admin, id: ClientId) -> Result<Read, Refused> {
     let decided = decide(data, admin, wants(id), move |acting, view, state| {
         let Some(change) = generate::revoke(state, view.now) else {
-            return Ok(Outcome::nothing(state));
+            return Ok((Decided::nothing(), state.clone(), ()));
         };
         let mut after = state.clone();
         if let Change::TokenEnded { slot, .. } = &change {
             after.slot = slot.as_ref().clone();
         }
         let detail = json!({ "generation": state.slot.generation });
-        let entry = entry(acting, "token.revoke", state, &detail, view.now);
-        Ok(Outcome::done(vec![change], vec![entry], after))
+        let entry = entry(acting, "token.revoke", state, &detail);
+        Ok((Decided::changes(vec![change], entry), after, ()))
     });
     Ok(decided.await?.0)
 }

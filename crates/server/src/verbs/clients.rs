@@ -24,8 +24,8 @@ use tokenward_store::{ClientFilter, Decided, ReadSet};
 
 /// One client.
 pub async fn show(data: &Data, admin: &Admin, id: ClientId) -> Result<Read, Refused> {
-    let products = Arc::new(data.store.reader().products().await?);
-    let (state, last_use) = data.store.reader().client(id).await?.ok_or(NO_CLIENT)?;
+    let products = Arc::new(data.reader().products().await?);
+    let (state, last_use) = data.reader().client(id).await?.ok_or(NO_CLIENT)?;
     admin.must_see_client(&state, &products)?;
     let last_use = data.usage.pending(state.client.no).or(last_use);
     let mut read = Read::of(state, products);
@@ -44,7 +44,7 @@ pub async fn list(
     mut filter: ClientFilter,
 ) -> Result<(Vec<Read>, Option<u32>), Refused> {
     admin.must_see_workspace(workspace)?;
-    let reader = data.store.reader();
+    let reader = data.reader();
     reader
         .workspace(workspace)
         .await?
@@ -97,7 +97,7 @@ pub async fn count(
         workspace: Some(workspace),
         ..filter.clone()
     };
-    Ok(Some(data.store.reader().client_count(&filter, most).await?))
+    Ok(Some(data.reader().client_count(&filter, most).await?))
 }
 
 /// Creates a client; its secret is told here and never again.
@@ -160,13 +160,7 @@ pub async fn create(
         };
         let mut detail = detail::settings(&client.settings, &view.products);
         detail["environment"] = environment.as_str().into();
-        let entry = acting.entry(
-            "client.create",
-            Some(workspace.id),
-            Some(id),
-            &detail,
-            view.now,
-        );
+        let entry = acting.entry("client.create", Some(workspace.id), Some(id), &detail);
         let changes = vec![Change::ClientCreated {
             client: Box::new(client.clone()),
         }];
@@ -177,19 +171,13 @@ pub async fn create(
         };
         let emails = &state.client.settings.notification_emails;
         let named = Named::of(&state);
-        let mut records =
+        let mut decided = Decided::changes(changes, entry);
+        decided.records =
             addresses::changes(asks, &view.addresses, &named, (&[], emails), view.now);
-        records.push(credential_notes::made(acting, id.0, 1, ""));
+        let note = credential_notes::made(acting, id.0, 1, "");
+        decided.records.push(note);
         let read = Read::of(state, Arc::new(view.products.clone()));
-        Ok((
-            Decided {
-                changes,
-                audit: vec![entry],
-                records,
-                ..Decided::default()
-            },
-            (read, secret),
-        ))
+        Ok((decided, (read, secret)))
     });
     let (mut read, secret) = decided.await?;
     // The secret is shown now or never: a read that failed must not cost it.
@@ -261,11 +249,11 @@ pub async fn change(
         let now = detail::settings(&settings, &view.products);
         let changed = detail::changed(&before, &now);
         if changed.is_empty() {
-            return Ok(Outcome::done(Vec::new(), Vec::new(), after));
+            return Ok((Decided::nothing(), after, ()));
         }
         let detail = json!({ "changed": changed });
         let detail = detail::with_changes(detail, &before, &now);
-        let entry = entry(acting, "client.change", state, &detail, view.now);
+        let entry = entry(acting, "client.change", state, &detail);
         let mut changes = vec![Change::ClientSettingsChanged {
             client: state.client.no,
             settings: Box::new(settings.clone()),
@@ -278,7 +266,8 @@ pub async fn change(
                 slot: Box::new(after.slot.clone()),
             });
         }
-        let records = match written.notification_emails {
+        let mut decided = Decided::changes(changes, entry);
+        decided.records = match written.notification_emails {
             Some(_) => {
                 let before = &state.client.settings.notification_emails;
                 let emails = (before.as_slice(), settings.notification_emails.as_slice());
@@ -287,7 +276,7 @@ pub async fn change(
             }
             None => Vec::new(),
         };
-        Ok(Outcome::done(changes, vec![entry], after).with(records))
+        Ok((decided, after, ()))
     })
     .await
     .map(|(read, ())| read)
@@ -303,7 +292,7 @@ pub async fn set_disabled(
     decide(data, admin, wants(id), move |acting, view, state| {
         let mut after = state.clone();
         if state.client.disabled_at.is_some() == disabled {
-            return Ok(Outcome::done(Vec::new(), Vec::new(), after));
+            return Ok((Decided::nothing(), after, ()));
         }
         after.client.disabled_at = disabled.then_some(view.now);
         let action = if disabled {
@@ -312,12 +301,12 @@ pub async fn set_disabled(
             "client.enable"
         };
         let detail = json!({ "label": state.client.settings.label });
-        let entry = entry(acting, action, state, &detail, view.now);
+        let entry = entry(acting, action, state, &detail);
         let change = Change::ClientDisabled {
             client: state.client.no,
             at: after.client.disabled_at,
         };
-        Ok(Outcome::done(vec![change], vec![entry], after))
+        Ok((Decided::changes(vec![change], entry), after, ()))
     })
     .await
     .map(|(read, ())| read)
@@ -350,15 +339,17 @@ pub async fn delete(
         after.client.deleted_at = Some(view.now);
         let detail =
             json!({ "label": state.client.settings.label, "generation": state.slot.generation });
-        let entry = entry(acting, "client.delete", state, &detail, view.now);
+        let entry = entry(acting, "client.delete", state, &detail);
         let change = Change::ClientDeleted {
             client: state.client.no,
             at: view.now,
         };
         let emails = state.client.settings.notification_emails.as_slice();
         let named = Named::of(state);
-        let records = addresses::changes(false, &view.addresses, &named, (emails, &[]), view.now);
-        Ok(Outcome::done(vec![change], vec![entry], after).with(records))
+        let mut decided = Decided::changes(vec![change], entry);
+        decided.records =
+            addresses::changes(false, &view.addresses, &named, (emails, &[]), view.now);
+        Ok((decided, after, ()))
     })
     .await
     .map(|(read, ())| read)

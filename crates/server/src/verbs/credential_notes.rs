@@ -93,15 +93,15 @@ pub async fn of_secret(
 ) -> Result<Read, Refused> {
     let note = parse(text)?;
     let wants = one_client::wants(client);
-    let decided = one_client::decide(data, admin, wants, move |acting, view, state| {
+    let decided = one_client::decide(data, admin, wants, move |acting, _, state| {
         let mut secrets = state.client.secrets.iter().flatten();
         if !secrets.any(|secret| secret.n == n) {
             return Err(Refused::NotFound("secret"));
         }
         let detail = json!({ "n": n, "note": note });
-        let entry = one_client::entry(acting, "secret.note", state, &detail, view.now);
-        let outcome = one_client::Outcome::done(Vec::new(), vec![entry], state.clone());
-        Ok(outcome.with(vec![changed(client.0, n, &note)]))
+        let entry = one_client::entry(acting, "secret.note", state, &detail);
+        let decided = Decided::records(vec![changed(client.0, n, &note)], entry);
+        Ok((decided, state.clone(), ()))
     });
     decided.await.map(|(read, ())| read)
 }
@@ -124,25 +124,18 @@ pub async fn of_admin_key(
         let key = keys.find(|key| key.id == id);
         let key = key.ok_or(Refused::NotFound("admin key"))?;
         let detail = json!({ "admin_key": id, "name": key.name, "note": note });
-        let entry = acting.entry("admin_key.note", None, None, &detail, view.now);
-        Ok((
-            Decided::records(vec![changed(id, 0, &note)], entry),
-            key.clone(),
-        ))
+        let entry = acting.entry("admin_key.note", None, None, &detail);
+        let changed = vec![changed(id, 0, &note)];
+        Ok((Decided::records(changed, entry), key.clone()))
     });
     decided.await
 }
 
 /// The audit entry and the row of a webhook's new note.
-pub(super) fn webhook(
-    acting: &Acting,
-    webhook: &Webhook,
-    note: &str,
-    now: Timestamp,
-) -> (Entry, Record) {
+pub(super) fn webhook(acting: &Acting, webhook: &Webhook, note: &str) -> (Entry, Record) {
     let detail = json!({ "webhook": webhook.id, "url": webhook.url, "note": note });
     let place = Some(webhook.workspace);
-    let entry = acting.entry("webhook.note", place, None, &detail, now);
+    let entry = acting.entry("webhook.note", place, None, &detail);
     (entry, changed(webhook.id, 0, note))
 }
 
@@ -151,7 +144,7 @@ pub(super) async fn of_client(
     data: &Data,
     client: ClientId,
 ) -> Result<HashMap<u32, CredentialNote>, StoreError> {
-    let notes = data.store.reader().credential_notes(client.0).await?;
+    let notes = data.reader().credential_notes(client.0).await?;
     Ok(notes.into_iter().map(|note| (note.n, note)).collect())
 }
 
@@ -162,7 +155,7 @@ pub async fn of_clients(
 ) -> Result<HashMap<ClientId, HashMap<u32, CredentialNote>>, StoreError> {
     let owners: Vec<Uuid> = clients.iter().map(|id| id.0).collect();
     let mut notes: HashMap<ClientId, HashMap<u32, CredentialNote>> = HashMap::new();
-    for note in data.store.reader().credential_notes_of(&owners).await? {
+    for note in data.reader().credential_notes_of(&owners).await? {
         let of_client = notes.entry(ClientId(note.owner)).or_default();
         of_client.insert(note.n, note);
     }
@@ -179,7 +172,7 @@ pub async fn of_admin_keys(
     admin: &Admin,
 ) -> Result<HashMap<Uuid, CredentialNote>, Refused> {
     admin.must_operate()?;
-    Ok(by_owner(data.store.reader().admin_key_notes().await?))
+    Ok(by_owner(data.reader().admin_key_notes().await?))
 }
 
 /// The notes of the webhooks of a workspace, by their ids.
@@ -189,9 +182,7 @@ pub async fn of_webhooks(
     workspace: WorkspaceId,
 ) -> Result<HashMap<Uuid, CredentialNote>, Refused> {
     webhooks::must_see(admin, workspace)?;
-    Ok(by_owner(
-        data.store.reader().webhook_notes(workspace).await?,
-    ))
+    Ok(by_owner(data.reader().webhook_notes(workspace).await?))
 }
 
 /// The workspace of a webhook that the administrator may see.
@@ -199,7 +190,7 @@ pub async fn of_webhooks(
 /// # Errors
 /// [`Refused::NotFound`] where there is none.
 pub async fn webhook_place(data: &Data, admin: &Admin, id: Uuid) -> Result<WorkspaceId, Refused> {
-    let found = data.store.reader().webhook(id).await?;
+    let found = data.reader().webhook(id).await?;
     let place = found.ok_or(Refused::NotFound("webhook"))?.workspace;
     // What belongs to another workspace looks like what is not there.
     match webhooks::must_see(admin, place) {
@@ -230,7 +221,7 @@ pub async fn read(data: &Data, admin: &Admin, noted: Noted) -> Result<String, Re
         }
     }
     .ok_or(Refused::NotFound("credential"))?;
-    let notes = data.store.reader().credential_notes(owner).await?;
+    let notes = data.reader().credential_notes(owner).await?;
     let found = notes.into_iter().find(|note| note.n == n);
     Ok(found.map_or_else(String::new, |note| note.note))
 }

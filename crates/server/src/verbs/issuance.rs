@@ -68,16 +68,10 @@ impl Issuance {
 pub enum Refused {
     /// The caller's fault.
     Rejected(Rejection),
-    /// This source guessed too often.
-    Throttled {
-        /// Seconds to wait.
-        retry_after_seconds: u64,
-    },
-    /// This secret called too often.
-    TooManyCalls {
-        /// Seconds to wait.
-        retry_after_seconds: u64,
-    },
+    /// This source guessed too often: seconds to wait.
+    Throttled(u64),
+    /// This secret called too often: seconds to wait.
+    TooManyCalls(u64),
     /// The server could not do it.
     Failed(Failure),
 }
@@ -144,14 +138,12 @@ pub async fn generate(
         };
         let audited = answer.made || reveals.is_new(reveal);
         let audit = audited.then(|| entry(state, actor, Some(caller), action, &detail, now));
-        Ok((
-            Decided {
-                changes,
-                audit: audit.into_iter().collect(),
-                ..Decided::default()
-            },
-            (answer, reveal),
-        ))
+        let decided = Decided {
+            changes,
+            audit: audit.into_iter().collect(),
+            ..Decided::default()
+        };
+        Ok((decided, (answer, reveal)))
     });
     let (answer, reveal) = generated.await?;
     if answer.made {
@@ -270,59 +262,45 @@ where
     if let Some(calls) = &issuance.secret_calls
         && let Err(retry_after_seconds) = calls.charge(call, &issuance.data.clock())
     {
-        return Err(Refused::TooManyCalls {
-            retry_after_seconds,
-        });
+        return Err(Refused::TooManyCalls(retry_after_seconds));
     }
-    let decided = decided(issuance, caller, decide).await;
+    let decided = async {
+        let (source, id) = (caller.source, caller.secret.client());
+        let clock = issuance.data.clock();
+        match issuance.data.replica().knows(id, || clock.boot()) {
+            Some(true) => {}
+            Some(false) => return Err(wrong(issuance, source, id)),
+            None => return Err(Refused::Failed(Failure::Unavailable)),
+        }
+        let is_suspected = issuance.throttle.wait_seconds(source, id.0, &clock) > 0
+            || issuance.guessed_at.wait_seconds(&id.0, &clock) > 0;
+        // Guesses are told from right secrets beside the writer, so that they do not make its queue longer.
+        if is_suspected && is_wrong(issuance, id, &caller.secret).await {
+            return Err(guessed(issuance, source, id));
+        }
+        let keyring = Arc::clone(&issuance.data.keyring);
+        let decided = issuance
+            .data
+            .decide(ReadSet::client(id), move |view| {
+                let state = view.client.as_ref().ok_or(Rejection::SecretInvalid)?;
+                decide(&keyring, state, &caller, view.now)
+            })
+            .await?;
+        decided.map_err(|rejection| match rejection {
+            Rejection::SecretInvalid => guessed(issuance, source, id),
+            rejection => Refused::Rejected(rejection),
+        })
+    };
+    let decided = decided.await;
     if let Some(calls) = &issuance.secret_calls
         && matches!(
             decided,
-            Err(Refused::Rejected(Rejection::SecretInvalid) | Refused::Throttled { .. })
+            Err(Refused::Rejected(Rejection::SecretInvalid) | Refused::Throttled(_))
         )
     {
         calls.forgive(&call, &issuance.data.clock());
     }
     decided
-}
-
-async fn decided<T, F>(issuance: &Issuance, caller: Caller, decide: F) -> Result<T, Refused>
-where
-    T: Send + 'static,
-    F: FnOnce(
-            &tokenward_core::Keyring,
-            &ClientState,
-            &Caller,
-            Timestamp,
-        ) -> Result<(Decided, T), Rejection>
-        + Send
-        + 'static,
-{
-    let (source, id) = (caller.source, caller.secret.client());
-    let clock = issuance.data.clock();
-    match issuance.data.replica().knows(id, || clock.boot()) {
-        Some(true) => {}
-        Some(false) => return Err(wrong(issuance, source, id)),
-        None => return Err(Refused::Failed(Failure::Unavailable)),
-    }
-    let is_suspected = issuance.throttle.wait_seconds(source, id.0, &clock) > 0
-        || issuance.guessed_at.wait_seconds(&id.0, &clock) > 0;
-    // Guesses are told from right secrets beside the writer, so that they do not make its queue longer.
-    if is_suspected && is_wrong(issuance, id, &caller.secret).await {
-        return Err(guessed(issuance, source, id));
-    }
-    let keyring = Arc::clone(&issuance.data.keyring);
-    let decided = issuance
-        .data
-        .decide(ReadSet::client(id), move |view| {
-            let state = view.client.as_ref().ok_or(Rejection::SecretInvalid)?;
-            decide(&keyring, state, &caller, view.now)
-        })
-        .await?;
-    decided.map_err(|rejection| match rejection {
-        Rejection::SecretInvalid => guessed(issuance, source, id),
-        rejection => Refused::Rejected(rejection),
-    })
 }
 
 /// The answer to a wrong secret: the same for clients that exist, that were deleted and that never were.
@@ -332,9 +310,7 @@ fn wrong(issuance: &Issuance, source: Option<IpAddr>, id: ClientId) -> Refused {
         .charge(source, id.0, &issuance.data.clock())
     {
         Ok(()) => Refused::Rejected(Rejection::SecretInvalid),
-        Err(retry_after_seconds) => Refused::Throttled {
-            retry_after_seconds,
-        },
+        Err(retry_after_seconds) => Refused::Throttled(retry_after_seconds),
     }
 }
 
@@ -349,7 +325,7 @@ fn guessed(issuance: &Issuance, source: Option<IpAddr>, id: ClientId) -> Refused
 /// before. When that can't be read soon, the writer has to tell.
 async fn is_wrong(issuance: &Issuance, id: ClientId, secret: &ClientSecret) -> bool {
     let data = &issuance.data;
-    let read = data.proving(data.store.reader().secrets(id));
+    let read = data.proving(data.reader().secrets(id));
     match tokio::time::timeout(READ_MAX, read).await {
         Ok(Ok(known)) => !known.is_some_and(|known| {
             let (secrets, environment) = (&known.secrets, known.environment);

@@ -71,7 +71,7 @@ impl Admin {
 /// Members and invitations, as far as the administrator sees them.
 pub async fn list(data: &Data, admin: &Admin) -> Result<(Vec<Member>, Vec<Invitation>), Refused> {
     admin.must_see_members()?;
-    let reader = data.store.reader();
+    let reader = data.reader();
     let (mut members, mut invitations) = (reader.members().await?, reader.invitations().await?);
     members.retain(|member| admin.sees_role(&member.role));
     invitations.retain(|invitation| admin.sees_role(&invitation.role));
@@ -81,7 +81,7 @@ pub async fn list(data: &Data, admin: &Admin) -> Result<(Vec<Member>, Vec<Invita
 /// One member.
 pub async fn show(data: &Data, admin: &Admin, id: Uuid) -> Result<Member, Refused> {
     admin.must_see_members()?;
-    let member = data.store.reader().member(id).await?;
+    let member = data.reader().member(id).await?;
     member
         .filter(|member| admin.sees_role(&member.role))
         .ok_or(NO_MEMBER)
@@ -190,7 +190,7 @@ pub async fn invite(
         let invitation = invitation_of(acting, (&email, role), digest, view.now);
         let workspace = invitation.role.workspace();
         let detail = json!({ "invitation": invitation.id, "email": email, "role": invitation.role, "again": member.is_some() });
-        let entry = acting.entry("member.invite", workspace, None, &detail, view.now);
+        let entry = acting.entry("member.invite", workspace, None, &detail);
         let mut decided = Decided::records(vec![Record::InvitationPut(invitation.clone())], entry);
         let older = view.invitations.iter().filter(|one| one.email == email);
         let older = older.filter(|one| acting.must_grant(&one.role).is_ok());
@@ -198,7 +198,7 @@ pub async fn invite(
             &mut decided,
             older,
             workspace,
-            |action, workspace, detail| acting.entry(action, workspace, None, detail, view.now),
+            |action, workspace, detail| acting.entry(action, workspace, None, detail),
         );
         Ok((decided, invitation))
     });
@@ -248,7 +248,7 @@ pub async fn invitation(
 ) -> Result<Option<Invitation>, Refused> {
     use tokenward_core::time::Clock;
     let (digest, now) = (opaque_token.digest(), data.clock().wall());
-    let all = data.store.reader().invitations().await?;
+    let all = data.reader().invitations().await?;
     let found = all.into_iter().find(|one| one.digest == digest);
     Ok(found.filter(|one| now < one.expires_at))
 }
@@ -271,15 +271,11 @@ pub fn email(text: &str) -> Result<String, Refused> {
     label::email(&folded(text)).map_err(|why| Refused::Invalid("email", why.0))
 }
 
-fn name(text: &str) -> Result<Name, Refused> {
-    Name::parse(text.trim()).map_err(|why| Refused::Invalid("name", why.0))
-}
-
 impl Joining {
     /// What is wrong with the fields of the form, each by itself; nothing is hashed.
     #[must_use]
     pub fn judge(&self, invited: &Invitation) -> Vec<Refused> {
-        let (named, mut judged) = (name(&self.name), Vec::new());
+        let (named, mut judged) = (super::name(self.name.trim()), Vec::new());
         let address = match invited.email.as_str() {
             "" => match email(&self.email) {
                 Ok(address) => address,
@@ -326,13 +322,13 @@ pub async fn join(
     joining: Joining,
 ) -> Result<Member, Refused> {
     // What costs little comes first: the password is hashed only for a join that can succeed.
-    let name = name(&joining.name)?;
+    let name = super::name(joining.name.trim())?;
     let found = invitation(&people.data, opaque_token).await?;
     let invited = found.ok_or(Refused::NotFound("invitation"))?;
     let email = match invited.email.as_str() {
         "" => {
             let email = email(&joining.email)?;
-            let members = people.data.store.reader().members().await?;
+            let members = people.data.reader().members().await?;
             may_be_first(&members, &invited, &email)?;
             email
         }
@@ -417,17 +413,9 @@ pub async fn withdraw(data: &Data, admin: Admin, id: Uuid) -> Result<(), Refused
         acting.must_grant(&invitation.role)?;
         let detail = json!({ "invitation": id, "email": invitation.email });
         let workspace = invitation.role.workspace();
-        let entry = acting.entry(
-            "member.withdraw_invitation",
-            workspace,
-            None,
-            &detail,
-            view.now,
-        );
-        Ok((
-            Decided::records(vec![Record::InvitationRemoved(id)], entry),
-            (),
-        ))
+        let entry = acting.entry("member.withdraw_invitation", workspace, None, &detail);
+        let removed = vec![Record::InvitationRemoved(id)];
+        Ok((Decided::records(removed, entry), ()))
     });
     decided.await
 }
@@ -553,7 +541,7 @@ async fn alter(
             invitation_of(acting, invited, digest, view.now)
         });
         let mut decided = Decided {
-            audit: told(acting, action, old, &member, invitation.as_ref(), view.now),
+            audit: told(acting, action, old, &member, invitation.as_ref()),
             ..Decided::default()
         };
         if removed {
@@ -578,7 +566,7 @@ async fn alter(
         });
         let told_in = member.role.workspace();
         end_invitations(&mut decided, links, told_in, |action, workspace, detail| {
-            acting.entry(action, workspace, None, detail, view.now)
+            acting.entry(action, workspace, None, detail)
         });
         decided
             .records
@@ -596,7 +584,6 @@ fn told(
     old: &Member,
     member: &Member,
     invitation: Option<&Invitation>,
-    now: Timestamp,
 ) -> Vec<Entry> {
     let (before, workspace) = (old.role.workspace(), member.role.workspace());
     let mut detail = json!({
@@ -610,11 +597,11 @@ fn told(
         let settings = |member: &Member| json!({ "role": member.role, "disabled": member.disabled_at.is_some() });
         detail = detail::with_changes(detail, &settings(old), &settings(member));
     }
-    let mut entries = vec![acting.entry(action, workspace, None, &detail, now)];
+    let mut entries = vec![acting.entry(action, workspace, None, &detail)];
     if before != workspace {
         let detail =
             json!({ "member": old.id, "email": old.email, "role": old.role, "moved": true });
-        entries.push(acting.entry(action, before, None, &detail, now));
+        entries.push(acting.entry(action, before, None, &detail));
     }
     entries
 }

@@ -28,3 +28,10 @@ pub mod webhooks;
 pub mod workspaces;
 
 pub use crate::auth::refused::{Conflict, Refused};
+
+use tokenward_core::label::Name;
+
+/// The name of something or somebody as written.
+pub fn name(text: &str) -> Result<Name, Refused> {
+    Name::parse(text).map_err(|why| Refused::Invalid("name", why.0))
+}

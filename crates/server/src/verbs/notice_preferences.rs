@@ -135,7 +135,7 @@ pub async fn addresses(
     workspace: WorkspaceId,
 ) -> Result<Vec<NoticeAddress>, Refused> {
     webhooks::must_see(admin, workspace)?;
-    let reader = data.store.reader();
+    let reader = data.reader();
     let known = reader.workspace(workspace).await?;
     known.ok_or(Refused::NotFound("workspace"))?;
     let mut all = reader.notice_addresses(workspace).await?;
@@ -175,14 +175,9 @@ pub async fn set_address(
         };
         let detail = changed.detail(json!({ "email": row.address }));
         let place = Some(workspace);
-        let entry = acting.entry("notice_address.preferences", place, None, &detail, view.now);
-        Ok((
-            Decided::records(
-                vec![Record::NoticeAddress(AddressWrite::Put(row.clone()))],
-                entry,
-            ),
-            row,
-        ))
+        let entry = acting.entry("notice_address.preferences", place, None, &detail);
+        let put = Record::NoticeAddress(AddressWrite::Put(row.clone()));
+        Ok((Decided::records(vec![put], entry), row))
     });
     decided.await
 }

@@ -3,28 +3,18 @@
 use super::{Refused, webhooks};
 use crate::auth::authority::Admin;
 use crate::data::Data;
+use tokenward_api::NoticeState;
 use tokenward_core::ids::WorkspaceId;
 use tokenward_store::PAGE_MAX;
 use tokenward_store::notices::Notice;
 
-/// Where a notice stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum State {
-    /// The next attempt will be made.
-    Waiting,
-    /// Its receiver took it.
-    Delivered,
-    /// No further attempt will be made.
-    GivenUp,
-}
-
 /// Where this notice stands.
 #[must_use]
-pub fn state(notice: &Notice) -> State {
+pub fn state(notice: &Notice) -> NoticeState {
     match (notice.done_at, notice.due_at) {
-        (Some(_), _) => State::Delivered,
-        (None, Some(_)) => State::Waiting,
-        (None, None) => State::GivenUp,
+        (Some(_), _) => NoticeState::Delivered,
+        (None, Some(_)) => NoticeState::Waiting,
+        (None, None) => NoticeState::GivenUp,
     }
 }
 
@@ -38,7 +28,7 @@ pub async fn list(
     limit: u32,
 ) -> Result<(Vec<Notice>, Option<u64>), Refused> {
     webhooks::must_see(admin, workspace)?;
-    let reader = data.store.reader();
+    let reader = data.reader();
     let known = reader.workspace(workspace).await?;
     known.ok_or(Refused::NotFound("workspace"))?;
     let limit = limit.clamp(1, PAGE_MAX);

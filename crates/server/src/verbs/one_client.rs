@@ -67,40 +67,8 @@ pub(super) fn deleted() -> Refused {
     )
 }
 
-/// What a decision does: nothing when `changes` is empty.
-pub(super) struct Outcome<T> {
-    pub(super) changes: Vec<Change>,
-    pub(super) audit: Vec<Entry>,
-    /// Rows that no check asks for.
-    pub(super) records: Vec<Record>,
-    /// The client as it is then.
-    pub(super) after: ClientState,
-    /// What the verb answers besides.
-    pub(super) answer: T,
-}
-
-impl Outcome<()> {
-    /// A decision that changes nothing.
-    pub(super) fn nothing(state: &ClientState) -> Self {
-        Self::done(Vec::new(), Vec::new(), state.clone())
-    }
-
-    /// A decision whose answer is the client alone.
-    pub(super) fn done(changes: Vec<Change>, audit: Vec<Entry>, after: ClientState) -> Self {
-        Self {
-            changes,
-            audit,
-            records: Vec::new(),
-            after,
-            answer: (),
-        }
-    }
-
-    /// The same decision with these rows.
-    pub(super) fn with(self, records: Vec<Record>) -> Self {
-        Self { records, ..self }
-    }
-}
+/// What a decision does, the client as it is then, and what the verb answers besides.
+pub(super) type Outcome<T> = (Decided, ClientState, T);
 
 /// What most decisions want to see.
 pub(super) fn wants(id: ClientId) -> ReadSet {
@@ -117,10 +85,9 @@ pub(super) fn entry(
     action: &'static str,
     state: &ClientState,
     detail: &Value,
-    now: Timestamp,
 ) -> Entry {
     let (workspace, client) = (Some(state.workspace.id), Some(state.client.id));
-    acting.entry(action, workspace, client, detail, now)
+    acting.entry(action, workspace, client, detail)
 }
 
 /// Takes a decision about one client that the administrator may change and that is not deleted.
@@ -140,19 +107,13 @@ where
         if state.client.deleted_at.is_some() {
             return Err(deleted());
         }
-        let outcome = decision(acting, view, state)?;
-        let read = Read::of(outcome.after, Arc::new(view.products.clone()));
-        let decided = Decided {
-            changes: outcome.changes,
-            audit: outcome.audit,
-            records: outcome.records,
-            ..Decided::default()
-        };
-        Ok((decided, (read, outcome.answer)))
+        let (decided, after, answer) = decision(acting, view, state)?;
+        let read = Read::of(after, Arc::new(view.products.clone()));
+        Ok((decided, (read, answer)))
     });
     let (mut read, answer) = decided.await?;
     // The act is done: what can't be read of the client now must not look as if it were not.
-    let stored = data.store.reader().client(read.state.client.id).await;
+    let stored = data.reader().client(read.state.client.id).await;
     let stored = stored.ok().flatten().and_then(|(_, last_use)| last_use);
     read.last_use = data.usage.pending(read.state.client.no).or(stored);
     if let Ok(known) = addresses::of(data, &read.state).await {

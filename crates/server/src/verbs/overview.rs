@@ -49,7 +49,7 @@ pub(crate) async fn totals(
         return Ok(None);
     }
     let (now, no) = (data.clock().wall(), workspace.map(|workspace| workspace.no));
-    let reader = data.store.reader();
+    let reader = data.reader();
     let read = reader.client_totals(no, now, expiring_before(now), LONG_LIVED_MICROS);
     Ok(Some(read.await?))
 }

@@ -13,17 +13,12 @@ use tokenward_store::{Decided, ReadSet};
 
 /// Every product; names are no secret among administrators.
 pub async fn list(data: &Data) -> Result<Vec<Product>, Refused> {
-    Ok(data.store.reader().products().await?)
+    Ok(data.reader().products().await?)
 }
 
 /// The slug of a product as written.
 pub fn slug(text: &str) -> Result<Slug, Refused> {
     Slug::parse(text).map_err(|why| Refused::Invalid("slug", why.0))
-}
-
-/// The name of a product as written.
-pub fn name(text: &str) -> Result<Name, Refused> {
-    Name::parse(text).map_err(|why| Refused::Invalid("name", why.0))
 }
 
 /// Creates a product, or renames it; answers whether it was created. A slug that a role still names from a product
@@ -49,7 +44,7 @@ pub async fn put(
         if let Some(old) = old.filter(unchanged) {
             return Ok((Decided::nothing(), (old.clone(), false)));
         }
-        let name = name(&text)?;
+        let name = super::name(&text)?;
         let product = match old {
             Some(old) if old.name == name => return Ok((Decided::nothing(), (old.clone(), false))),
             Some(old) => Product {
@@ -73,7 +68,7 @@ pub async fn put(
             }
             None => detail,
         };
-        let entry = acting.entry("product.put", None, None, &detail, view.now);
+        let entry = acting.entry("product.put", None, None, &detail);
         let changes = vec![Change::ProductPut {
             product: product.clone(),
         }];
@@ -93,11 +88,9 @@ pub async fn delete(data: &Data, admin: Admin, text: &str) -> Result<(), Refused
     admin.must_operate()?;
     let unknown = Refused::NotFound("product");
     let slug = Slug::parse(text).map_err(|_| unknown.clone())?;
-    let products = data.store.reader().products().await?;
-    let product = products
-        .into_iter()
-        .find(|product| product.slug == slug)
-        .ok_or(unknown)?;
+    let mut products = data.reader().products().await?.into_iter();
+    let product = products.find(|product| product.slug == slug);
+    let product = product.ok_or(unknown)?;
     let wants = ReadSet {
         products: true,
         admin_keys: true,
@@ -110,22 +103,15 @@ pub async fn delete(data: &Data, admin: Admin, text: &str) -> Result<(), Refused
             return Err(Refused::NotFound("product"));
         }
         if view.product_users > 0 {
-            let why = format!(
-                "{} API clients are restricted to this product",
-                view.product_users
-            );
+            let users = view.product_users;
+            let why = format!("{users} API clients are restricted to this product");
             return Err(Refused::Conflict(Conflict::ProductInUse, why));
         }
         if roles::named(&product.slug, view) {
             return Err(still_named());
         }
-        let entry = acting.entry(
-            "product.delete",
-            None,
-            None,
-            &json!({ "slug": product.slug, "name": product.name }),
-            view.now,
-        );
+        let detail = json!({ "slug": product.slug, "name": product.name });
+        let entry = acting.entry("product.delete", None, None, &detail);
         let changes = vec![Change::ProductDeleted {
             product: product.no,
         }];

@@ -201,7 +201,7 @@ pub async fn end(
     let network = network(origin.source);
     charge(people, &people.networks_throttle, network, COUNTED).map_err(NoSso::NotSignedIn)?;
     let vouched = vouched(people, returning, between, code).await?;
-    let members = people.data.store.reader().members().await;
+    let members = people.data.reader().members().await;
     let members = members.map_err(|error| NoSso::NotSignedIn(error.into()))?;
     let known = |member: &&tokenward_store::people::Member| {
         member.proofs.sso.as_ref() == Some(&vouched.subject)

@@ -10,6 +10,7 @@ use tokenward_api::{TAG_BYTES_MAX, TAGS_MAX};
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::{ClientId, ClientNo};
 use tokenward_core::label::Slug;
+use tokenward_store::Decided;
 use tokenward_store::people::Record;
 use tokenward_store::{StoreError, TagWrite};
 
@@ -43,9 +44,9 @@ pub async fn set(
         let why = format!("an API client has at most {TAGS_MAX} tags; remove one first");
         return Err(Refused::Invalid("tag", why));
     }
-    let decided = decide(data, admin, wants(id), move |acting, view, state| {
+    let decided = decide(data, admin, wants(id), move |acting, _, state| {
         if had == has {
-            return Ok(Outcome::nothing(state));
+            return Ok((Decided::nothing(), state.clone(), ()));
         }
         let label = &state.client.settings.label;
         let (action, write) = match has {
@@ -60,9 +61,9 @@ pub async fn set(
             ),
         };
         let detail = json!({ "label": label, "tag": tag });
-        let entry = entry(acting, action, state, &detail, view.now);
-        let outcome = Outcome::done(Vec::new(), vec![entry], state.clone());
-        Ok(outcome.with(vec![Record::Tag(write)]))
+        let entry = entry(acting, action, state, &detail);
+        let decided = Decided::records(vec![Record::Tag(write)], entry);
+        Ok((decided, state.clone(), ()))
     });
     decided.await.map(|(read, ())| read)
 }
@@ -73,7 +74,7 @@ pub async fn of(
     clients: &[ClientNo],
 ) -> Result<HashMap<ClientNo, Vec<String>>, StoreError> {
     let mut tags: HashMap<ClientNo, Vec<String>> = HashMap::new();
-    for (client, tag) in data.store.reader().tags(clients).await? {
+    for (client, tag) in data.reader().tags(clients).await? {
         tags.entry(client).or_default().push(tag);
     }
     Ok(tags)
@@ -89,5 +90,5 @@ pub async fn offered(
     if !admin.sees_all_clients() {
         return Ok(Vec::new());
     }
-    Ok(data.store.reader().tags_of_workspace(workspace.no).await?)
+    Ok(data.reader().tags_of_workspace(workspace.no).await?)
 }

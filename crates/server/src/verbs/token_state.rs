@@ -2,37 +2,9 @@
 //! the command line.
 
 use super::clients::Read;
+use tokenward_api::TokenState;
 use tokenward_core::time::Timestamp;
 use tokenward_store::Use;
-
-/// What a client's newest token is worth.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TokenState {
-    /// There has never been one.
-    None,
-    /// It is accepted.
-    Live,
-    /// It is refused while the client or its workspace is disabled, and accepted again when that ends.
-    Disabled,
-    /// Its time is over.
-    Expired,
-    /// It was revoked, or its client was deleted.
-    Revoked,
-}
-
-impl TokenState {
-    /// The word for programs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Live => "live",
-            Self::Disabled => "disabled",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-        }
-    }
-}
 
 impl Read {
     /// What the newest token is worth at `now`.

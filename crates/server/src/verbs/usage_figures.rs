@@ -45,7 +45,7 @@ pub async fn of_client(
     id: ClientId,
     days: u32,
 ) -> Result<UsageFigures, Refused> {
-    let reader = data.store.reader();
+    let reader = data.reader();
     let products = Arc::new(reader.products().await?);
     let (state, _) = reader.client(id).await?.ok_or(NO_CLIENT)?;
     admin.must_see_client(&state, &products)?;

@@ -66,7 +66,7 @@ pub async fn list(
     workspace: WorkspaceId,
 ) -> Result<Vec<Webhook>, Refused> {
     must_see(admin, workspace)?;
-    let reader = data.store.reader();
+    let reader = data.reader();
     let known = reader.workspace(workspace).await?;
     known.ok_or(Refused::NotFound("workspace"))?;
     Ok(reader.webhooks(workspace).await?)
@@ -115,7 +115,7 @@ pub async fn create(
             disabled_at: None,
             preferences,
         };
-        let mut decided = put(acting, "webhook.create", &webhook, view.now);
+        let mut decided = put(acting, "webhook.create", &webhook);
         let note = credential_notes::made(acting, id, 0, &note);
         decided.records.push(note);
         Ok((decided, (webhook, shown)))
@@ -130,16 +130,14 @@ fn new_secret(keyring: &Keyring, id: Uuid) -> (Vec<u8>, Zeroizing<String>) {
     (sealed, expose(secret.as_slice()))
 }
 
-fn entry(acting: &Acting, action: &'static str, webhook: &Webhook, now: Timestamp) -> Entry {
+fn entry(acting: &Acting, action: &'static str, webhook: &Webhook) -> Entry {
     let detail: Value = json!({ "webhook": webhook.id, "url": webhook.url });
-    acting.entry(action, Some(webhook.workspace), None, &detail, now)
+    acting.entry(action, Some(webhook.workspace), None, &detail)
 }
 
-fn put(acting: &Acting, action: &'static str, webhook: &Webhook, now: Timestamp) -> Decided {
-    Decided::records(
-        vec![Record::Webhook(WebhookWrite::Put(webhook.clone()))],
-        entry(acting, action, webhook, now),
-    )
+fn put(acting: &Acting, action: &'static str, webhook: &Webhook) -> Decided {
+    let put = Record::Webhook(WebhookWrite::Put(webhook.clone()));
+    Decided::records(vec![put], entry(acting, action, webhook))
 }
 
 /// Decides about one webhook that the administrator may manage.
@@ -153,7 +151,7 @@ where
     T: Send + 'static,
     F: FnOnce(&Acting, &View, Webhook) -> Result<(Decided, T), Refused> + Send + 'static,
 {
-    let known = data.store.reader().webhook(id).await?.ok_or(NO_WEBHOOK)?;
+    let known = data.reader().webhook(id).await?.ok_or(NO_WEBHOOK)?;
     // What belongs to another workspace looks like what is not there.
     must_manage(&admin, known.workspace).map_err(|refused| match refused {
         Refused::NotFound(_) => NO_WEBHOOK,
@@ -190,7 +188,7 @@ pub async fn change(
 ) -> Result<Webhook, Refused> {
     let note = note.map(credential_notes::parse).transpose()?;
     decide(data, admin, id, move |acting, view, mut webhook| {
-        let (mut audit, mut records) = (Vec::new(), Vec::new());
+        let mut decided = Decided::nothing();
         let disabled = disabled.filter(|disabled| webhook.disabled_at.is_some() != *disabled);
         if let Some(disabled) = disabled {
             webhook.disabled_at = disabled.then_some(view.now);
@@ -198,29 +196,23 @@ pub async fn change(
                 true => "webhook.disable",
                 false => "webhook.enable",
             };
-            audit.push(entry(acting, action, &webhook, view.now));
+            decided.audit.push(entry(acting, action, &webhook));
         }
         if let Some(changed) = choices.change(&mut webhook.preferences) {
             let detail = changed.detail(json!({ "webhook": id, "url": webhook.url }));
             let place = Some(webhook.workspace);
-            audit.push(acting.entry("webhook.preferences", place, None, &detail, view.now));
+            let entry = acting.entry("webhook.preferences", place, None, &detail);
+            decided.audit.push(entry);
         }
-        if !audit.is_empty() {
-            records.push(Record::Webhook(WebhookWrite::Put(webhook.clone())));
+        if !decided.audit.is_empty() {
+            let put = Record::Webhook(WebhookWrite::Put(webhook.clone()));
+            decided.records.push(put);
         }
         if let Some(note) = &note {
-            let (entry, record) = credential_notes::webhook(acting, &webhook, note, view.now);
-            audit.push(entry);
-            records.push(record);
+            let (entry, record) = credential_notes::webhook(acting, &webhook, note);
+            decided.audit.push(entry);
+            decided.records.push(record);
         }
-        if audit.is_empty() {
-            return Ok((Decided::nothing(), webhook));
-        }
-        let decided = Decided {
-            audit,
-            records,
-            ..Decided::default()
-        };
         Ok((decided, webhook))
     })
     .await
@@ -233,7 +225,7 @@ pub async fn rotate(data: &Data, admin: Admin, id: Uuid) -> Result<WithSecret, R
         let (secret, shown) = new_secret(&keyring, id);
         let former = std::mem::replace(&mut webhook.secret, secret);
         webhook.former = Some((former, view.now.plus_seconds(ROTATION_SECONDS)));
-        let decided = put(acting, "webhook.rotate", &webhook, view.now);
+        let decided = put(acting, "webhook.rotate", &webhook);
         Ok((decided, (webhook, shown)))
     })
     .await
@@ -241,14 +233,10 @@ pub async fn rotate(data: &Data, admin: Admin, id: Uuid) -> Result<WithSecret, R
 
 /// Deletes a webhook; what waits for it is given up.
 pub async fn delete(data: &Data, admin: Admin, id: Uuid) -> Result<(), Refused> {
-    decide(data, admin, id, move |acting, view, webhook| {
-        Ok((
-            Decided::records(
-                vec![Record::Webhook(WebhookWrite::Removed(id))],
-                entry(acting, "webhook.delete", &webhook, view.now),
-            ),
-            (),
-        ))
+    decide(data, admin, id, move |acting, _, webhook| {
+        let removed = vec![Record::Webhook(WebhookWrite::Removed(id))];
+        let entry = entry(acting, "webhook.delete", &webhook);
+        Ok((Decided::records(removed, entry), ()))
     })
     .await
 }
@@ -282,13 +270,8 @@ pub async fn test(data: &Data, admin: Admin, id: Uuid) -> Result<Uuid, Refused> 
             followed: None,
             notices: vec![made],
         };
-        Ok((
-            Decided::records(
-                vec![Record::Notice(made)],
-                entry(acting, "webhook.test", &webhook, view.now),
-            ),
-            notice,
-        ))
+        let entry = entry(acting, "webhook.test", &webhook);
+        Ok((Decided::records(vec![Record::Notice(made)], entry), notice))
     })
     .await
 }

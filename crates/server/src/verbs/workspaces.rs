@@ -15,14 +15,10 @@ use tokenward_store::{Decided, ReadSet};
 
 const NO_WORKSPACE: Refused = Refused::NotFound("workspace");
 
-fn name(text: &str) -> Result<Name, Refused> {
-    Name::parse(text).map_err(|why| Refused::Invalid("name", why.0))
-}
-
 /// One workspace.
 pub async fn show(data: &Data, admin: &Admin, id: WorkspaceId) -> Result<Workspace, Refused> {
     admin.must_see_workspace(id)?;
-    data.store.reader().workspace(id).await?.ok_or(NO_WORKSPACE)
+    data.reader().workspace(id).await?.ok_or(NO_WORKSPACE)
 }
 
 /// Workspaces in the order of their creation, as far as the administrator sees them; and where the
@@ -35,14 +31,14 @@ pub async fn list(
 ) -> Result<(Vec<Workspace>, Option<u32>), Refused> {
     if let Some(own) = admin.own_workspace() {
         let own = if after.is_none() {
-            data.store.reader().workspace(own).await?
+            data.reader().workspace(own).await?
         } else {
             None
         };
         return Ok((own.into_iter().collect(), None));
     }
     let limit = limit.clamp(1, tokenward_store::PAGE_MAX);
-    let page = data.store.reader().workspaces(after, limit).await?;
+    let page = data.reader().workspaces(after, limit).await?;
     let next = (page.len() as u32 == limit)
         .then(|| page.last().map(|workspace| workspace.no.0))
         .flatten();
@@ -52,7 +48,7 @@ pub async fn list(
 /// Creates a workspace.
 pub async fn create(data: &Data, admin: Admin, text: &str) -> Result<Workspace, Refused> {
     admin.must_operate()?;
-    let name = name(text)?;
+    let name = super::name(text)?;
     let decided = acting::decide(data, admin, ReadSet::default(), move |acting, view| {
         let id = WorkspaceId(random::uuid());
         let workspace = Workspace {
@@ -62,13 +58,8 @@ pub async fn create(data: &Data, admin: Admin, text: &str) -> Result<Workspace, 
             created_at: view.now,
             disabled_at: None,
         };
-        let entry = acting.entry(
-            "workspace.create",
-            Some(id),
-            None,
-            &json!({ "name": workspace.name }),
-            view.now,
-        );
+        let detail = json!({ "name": workspace.name });
+        let entry = acting.entry("workspace.create", Some(id), None, &detail);
         let changes = vec![Change::WorkspacePut {
             workspace: workspace.clone(),
         }];
@@ -96,7 +87,7 @@ pub async fn change(
         let mut workspace = old.clone();
         // A name that stays is not judged anew: an older version may have accepted it.
         if let Some(text) = new_name.filter(|text| text != old.name.as_str()) {
-            workspace.name = name(&text)?;
+            workspace.name = super::name(&text)?;
         }
         if let Some(disabled) = disabled
             && disabled != old.disabled_at.is_some()
@@ -108,7 +99,7 @@ pub async fn change(
         }
         let told = |workspace: &Workspace| json!({ "name": workspace.name, "disabled": workspace.disabled_at.is_some() });
         let detail = detail::with_changes(told(&workspace), &told(&old), &told(&workspace));
-        let entry = acting.entry("workspace.change", Some(id), None, &detail, view.now);
+        let entry = acting.entry("workspace.change", Some(id), None, &detail);
         let changes = vec![Change::WorkspacePut {
             workspace: workspace.clone(),
         }];

@@ -60,7 +60,7 @@ impl<P: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Call<P> {
         let admin = admitted.inspect_err(|not| {
             let code = match not {
                 admin_keys::NotAdmitted::Unknown => "ADMIN_KEY_INVALID",
-                admin_keys::NotAdmitted::Throttled { .. } => "TOO_MANY_ATTEMPTS",
+                admin_keys::NotAdmitted::Throttled(_) => "TOO_MANY_ATTEMPTS",
                 admin_keys::NotAdmitted::Unavailable => return,
             };
             refused_credentials::note(&app.people, "admin_key", source, None, code);

@@ -74,7 +74,7 @@ pub(super) async fn change(
 /// A key after an act on it. The act is done: what can't be read of the key now is left out.
 async fn one(data: &Data, record: &AdminKeyRecord) -> AdminKeyInfo {
     let uses = admin_keys::last_uses(data).await.unwrap_or_default();
-    let notes = data.store.reader().credential_notes(record.id).await;
+    let notes = data.reader().credential_notes(record.id).await;
     let notes = notes.unwrap_or_default();
     views::admin_key(record, notes.first(), uses.get(&record.id))
 }

@@ -148,14 +148,10 @@ impl From<Refused> for Problem {
                     "The {what} was changed after you read it. Read it again, then send your change with the new ETag."
                 ),
             ),
-            Refused::Busy {
-                retry_after_seconds,
-                why,
-            } => Self::too_many("BUSY", "The server is busy with this", why)
-                .retry_after(retry_after_seconds),
-            Refused::Throttled {
-                retry_after_seconds,
-            } => {
+            Refused::Busy(seconds, why) => {
+                Self::too_many("BUSY", "The server is busy with this", why).retry_after(seconds)
+            }
+            Refused::Throttled(retry_after_seconds) => {
                 let detail = "Wait, then try again.";
                 Self::too_many("TOO_MANY_ATTEMPTS", "Too many attempts", detail)
                     .retry_after(retry_after_seconds)
@@ -180,9 +176,7 @@ impl From<NotAdmitted> for Problem {
                     detail,
                 )
             }
-            NotAdmitted::Throttled {
-                retry_after_seconds,
-            } => {
+            NotAdmitted::Throttled(retry_after_seconds) => {
                 let detail =
                     "Too many wrong admin keys came from this address. Wait, and check the key.";
                 Self::too_many("TOO_MANY_ATTEMPTS", "Too many wrong admin keys", detail)

@@ -1,9 +1,8 @@
 //! The things of the domain as bodies of the API. Digests are in none of them.
 
 use crate::data::Data;
-use crate::verbs::addresses::{self, Address};
+use crate::verbs::addresses::Address;
 use crate::verbs::clients::Read;
-use crate::verbs::token_state::TokenState;
 use serde_json::Value;
 use tokenward_api as api;
 use tokenward_api::{Cursor, Hash, Label, Name, Network, Page, Slug, Time};
@@ -44,11 +43,7 @@ pub(super) fn product(product: &Product) -> api::Product {
 fn address(address: &Address) -> api::NotificationAddress {
     api::NotificationAddress {
         email: address.email.clone(),
-        state: match address.state {
-            addresses::State::Pending => api::NotificationState::Pending,
-            addresses::State::Confirmed => api::NotificationState::Confirmed,
-            addresses::State::Stopped => api::NotificationState::Stopped,
-        },
+        state: address.state,
         confirmed_at: address.confirmed_at.map(time),
         stopped_at: address.stopped_at.map(time),
         link_expires_at: address.link_till.map(time),
@@ -128,13 +123,7 @@ fn token(read: &Read, now: Timestamp) -> api::ClientToken {
     let previous = slot.previous.filter(|previous| now < previous.valid_till);
     api::ClientToken {
         generation: slot.generation,
-        state: match read.token_state(now) {
-            TokenState::None => api::TokenState::None,
-            TokenState::Live => api::TokenState::Live,
-            TokenState::Disabled => api::TokenState::Disabled,
-            TokenState::Expired => api::TokenState::Expired,
-            TokenState::Revoked => api::TokenState::Revoked,
-        },
+        state: read.token_state(now),
         issued_at: token.map(|token| time(token.issued_at)),
         valid_till: token.and_then(|token| token.valid_till).map(time),
         ended_at: read.token_ended_at().map(time),

@@ -48,14 +48,14 @@ fn given(all: &[PreferenceChange]) -> impl Iterator<Item = (&str, &str)> {
 fn address(row: &NoticeAddress) -> WorkspaceAddress {
     WorkspaceAddress {
         email: row.address.clone(),
-        state: NotificationState::of(addresses::state(Some(row)).as_str()),
+        state: addresses::state(Some(row)),
         preferences: preferences(&row.preferences, &Target::Mail),
     }
 }
 
 /// A webhook after an act on it. The act is done: a note that can't be read now is left out.
 async fn one(data: &Data, made: &notices_store::Webhook) -> Webhook {
-    let notes = data.store.reader().credential_notes(made.id).await;
+    let notes = data.reader().credential_notes(made.id).await;
     webhook(made, notes.unwrap_or_default().first())
 }
 
@@ -81,11 +81,7 @@ fn notice(notice: &notices_store::Notice) -> Notice {
         client_id: made.client.map(|id| id.0),
         webhook_id: target,
         email: target.is_none().then(|| made.recipient.clone()),
-        state: match notices::state(notice) {
-            notices::State::Waiting => NoticeState::Waiting,
-            notices::State::Delivered => NoticeState::Delivered,
-            notices::State::GivenUp => NoticeState::GivenUp,
-        },
+        state: notices::state(notice),
         created_at: views::time(made.at),
         attempts: notice.attempts.into(),
         next_attempt_at: notice.due_at.map(views::time),

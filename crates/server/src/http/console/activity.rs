@@ -185,7 +185,7 @@ pub(super) struct Names {
 impl Names {
     /// Those of all members and admin keys, and of the clients and workspaces of these entries.
     async fn of(app: &App, entries: &[AuditRecord]) -> Result<Self, PageError> {
-        let reader = app.data.store.reader();
+        let reader = app.data.reader();
         let mut names = Self {
             actors: actors(app).await?.into_iter().collect(),
             ..Self::default()
@@ -254,7 +254,7 @@ async fn removed_member(app: &App, actor: &str) -> Result<String, PageError> {
         limit: 1,
         ..AuditFilter::default()
     };
-    let found = app.data.store.reader().audit(&joined).await?.pop();
+    let found = app.data.reader().audit(&joined).await?.pop();
     let detail = found.and_then(|entry| serde_json::from_str::<Value>(&entry.detail).ok());
     let email = detail.as_ref().and_then(|detail| detail["email"].as_str());
     Ok(email.map_or_else(
@@ -265,7 +265,7 @@ async fn removed_member(app: &App, actor: &str) -> Result<String, PageError> {
 
 /// Members and admin keys as actors: what entries call them, and their names.
 pub(super) async fn actors(app: &App) -> Result<Vec<(String, String)>, PageError> {
-    let reader = app.data.store.reader();
+    let reader = app.data.reader();
     let members = reader.members().await?;
     let keys = reader.admin_keys().await?;
     let members = members

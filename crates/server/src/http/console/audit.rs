@@ -110,7 +110,7 @@ async fn client(app: &App, admin: &Admin, text: &str) -> Understood<ClientId> {
     if let Ok(id) = Uuid::try_parse(text) {
         return Ok(Ok(Some(ClientId(id))));
     }
-    let reader = app.data.store.reader();
+    let reader = app.data.reader();
     let workspace = admin.own_workspace();
     let named = ClientFilter {
         workspace,

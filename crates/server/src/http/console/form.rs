@@ -158,9 +158,7 @@ impl Fault {
             Refused::Conflict(Conflict::LabelTaken, _) => Ok(Self::new("label", NAME_TAKEN)),
             Refused::Conflict(Conflict::LabelMismatch, _) => Ok(Self::new("label", NAME_MISMATCH)),
             Refused::Conflict(_, why) => Ok(Self::new("", sentence(&why))),
-            Refused::Throttled {
-                retry_after_seconds,
-            } => Ok(Self::throttled(retry_after_seconds)),
+            Refused::Throttled(retry_after_seconds) => Ok(Self::throttled(retry_after_seconds)),
             other => Err(other),
         }
     }

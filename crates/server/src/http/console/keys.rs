@@ -162,7 +162,7 @@ pub(super) async fn create(sent: PostedForm) -> Reply {
     let (app, person, form) = sent.parts();
     let (name, note) = (form.text("name").trim(), form.text("note"));
     let mut faults = Faults::default();
-    faults.take(admin_keys::name(name))?;
+    faults.take(crate::verbs::name(name))?;
     let role = role_form::role(&form, &mut faults)?;
     let seconds = faults.take(expires_in(&form))?;
     faults.take(credential_notes::parse(note))?;

@@ -37,10 +37,8 @@ pub(super) fn router() -> Router<Arc<App>> {
 }
 
 fn json_answer(status: StatusCode, body: &serde_json::Value) -> Response {
-    let mut response = (status, body.to_string()).into_response();
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (status, kind, body.to_string()).into_response()
 }
 
 /// A question as the script takes it.

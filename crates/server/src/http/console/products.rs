@@ -94,7 +94,7 @@ pub(super) async fn put(sent: PostedForm) -> Reply {
     person.admin().must_operate()?;
     let mut faults = Faults::default();
     faults.take(products::slug(slug))?;
-    faults.take(products::name(name))?;
+    faults.take(crate::verbs::name(name))?;
     let put = match faults.all() {
         Some(fault) => Err(Ok(fault)),
         None => {

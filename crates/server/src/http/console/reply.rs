@@ -45,10 +45,7 @@ pub(super) fn with_status(status: StatusCode, template: &impl Template) -> Reply
         tracing::error!("a page could not be made: {error}");
         PageError::Failed(Failure::Unavailable)
     })?;
-    let mut response = (status, body).into_response();
-    let html = HeaderValue::from_static("text/html; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, html);
-    Ok(response)
+    Ok((status, axum::response::Html(body)).into_response())
 }
 
 /// See another page: after a form was taken, so that reloading sends nothing twice.
@@ -62,14 +59,9 @@ pub(super) fn see(address: &str) -> Response {
 
 /// A file to keep.
 pub(super) fn attached(body: Body, kind: &'static str, file: &'static str) -> Response {
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     let name = format!("attachment; filename=\"{file}\"");
-    if let Ok(name) = HeaderValue::try_from(name) {
-        headers.insert(header::CONTENT_DISPOSITION, name);
-    }
-    response
+    let kind = [(header::CONTENT_TYPE, kind)];
+    (kind, [(header::CONTENT_DISPOSITION, name)], body).into_response()
 }
 
 /// What is answered with a page of its own.
@@ -107,10 +99,8 @@ impl From<Refused> for PageError {
             Refused::Changed(what) => {
                 Self::Conflict(format!("the {what} was changed in the meantime"))
             }
-            Refused::Conflict(_, why) | Refused::Busy { why, .. } => Self::Conflict(why),
-            Refused::Throttled {
-                retry_after_seconds,
-            } => Self::Throttled(retry_after_seconds),
+            Refused::Conflict(_, why) | Refused::Busy(_, why) => Self::Conflict(why),
+            Refused::Throttled(retry_after_seconds) => Self::Throttled(retry_after_seconds),
             Refused::Failed(failure) => Self::Failed(failure),
         }
     }

@@ -55,7 +55,7 @@ pub(super) async fn show(
         Fault::default(),
         Way::of_link(&query),
     );
-    let members = app.data.store.reader().members().await?;
+    let members = app.data.reader().members().await?;
     shown.first_run = !members.iter().any(crate::verbs::members::operates);
     shown.clear = came_clear(&app, &headers);
     page(&shown)
@@ -111,18 +111,14 @@ pub(super) fn fault(not: &NotSignedIn) -> Result<Fault, PageError> {
             "The code is wrong or was already used. Wait for the next code.".to_owned()
         }
         NotSignedIn::TooLate => "The sign-in expired. Start over.".to_owned(),
-        NotSignedIn::Throttled {
-            retry_after_seconds,
-        } => {
+        NotSignedIn::Throttled(retry_after_seconds) => {
             let text = format!(
                 "Too many wrong attempts. Wait {}, then try again.",
                 super::shown::wait(*retry_after_seconds)
             );
             return Ok(Fault::new("", text).retry_after(*retry_after_seconds));
         }
-        NotSignedIn::Busy {
-            retry_after_seconds,
-        } => {
+        NotSignedIn::Busy(retry_after_seconds) => {
             let text = "The server is busy. Try again in a few seconds.";
             return Ok(Fault::new("", text).retry_after(*retry_after_seconds));
         }
@@ -207,9 +203,7 @@ pub(super) async fn out(sent: PostedForm) -> Reply {
     let headers: &mut HeaderMap = response.headers_mut();
     headers.insert(header::SET_COOKIE, clear_cookie());
     // The browser forgets what it kept of these pages.
-    headers.insert(
-        "clear-site-data",
-        http::HeaderValue::from_static("\"cache\""),
-    );
+    let cache = http::HeaderValue::from_static("\"cache\"");
+    headers.insert("clear-site-data", cache);
     Ok(response)
 }

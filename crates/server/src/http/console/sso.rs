@@ -54,9 +54,9 @@ fn trouble(no: NoSso) -> PageError {
             "the provider did not confirm a verified email address; ask an administrator to check the claims email and email_verified",
         ),
         NoSso::Busy => PageError::Throttled(1),
-        NoSso::NotSignedIn(NotSignedIn::Throttled {
-            retry_after_seconds,
-        }) => PageError::Throttled(retry_after_seconds),
+        NoSso::NotSignedIn(NotSignedIn::Throttled(retry_after_seconds)) => {
+            PageError::Throttled(retry_after_seconds)
+        }
         NoSso::NotSignedIn(NotSignedIn::Failed(failure)) => PageError::Failed(failure),
         NoSso::NotSignedIn(_) => {
             PageError::Forbidden("your account can't sign in; ask an administrator")

@@ -13,11 +13,12 @@ use super::shown::Moment;
 use super::workspaces;
 use crate::app::App;
 use crate::verbs::notice_preferences::{self, Choices};
-use crate::verbs::notices::{self, State as Stand};
+use crate::verbs::notices;
 use crate::verbs::sign_in::Person;
 use crate::verbs::{addresses, credential_notes, webhooks};
 use askama::Template;
 use axum::extract::Path;
+use tokenward_api::NoticeState;
 use tokenward_core::client::Workspace;
 use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::notices::{Notice, NoticeAddress, Target, Webhook};
@@ -96,10 +97,10 @@ async fn shown(
     };
     let line = |notice: &Notice| {
         let (state, tone) = match notices::state(notice) {
-            Stand::Waiting if notice.attempts == 0 => ("Pending", "idle"),
-            Stand::Waiting => ("Retrying", "warn"),
-            Stand::Delivered => ("Delivered", "good"),
-            Stand::GivenUp => ("Failed", "bad"),
+            NoticeState::Delivered => ("Delivered", "good"),
+            NoticeState::GivenUp => ("Failed", "bad"),
+            _ if notice.attempts == 0 => ("Pending", "idle"),
+            _ => ("Retrying", "warn"),
         };
         let client = notice.made.client;
         NoticeLine {
@@ -170,8 +171,8 @@ async fn shown(
 fn address(at: &Workspace, row: &NoticeAddress) -> AddressLine {
     let (state, tone) = match addresses::state(Some(row)) {
         addresses::State::Confirmed => ("Confirmed", "good"),
-        addresses::State::Pending => ("Not confirmed", "warn"),
         addresses::State::Stopped => ("Stopped by its owner", "idle"),
+        _ => ("Not confirmed", "warn"),
     };
     let email: String = form_urlencoded::byte_serialize(row.address.as_bytes()).collect();
     AddressLine {
@@ -225,21 +226,15 @@ pub(super) async fn create(Path(text): Path<String>, sent: PostedForm) -> Reply 
     let (app, person, form) = sent.parts();
     let at = workspaces::one(&app, &person, &text).await?;
     let mut faults = Faults::default();
-    faults.take(webhooks::url(&app.data, form.text("url").trim()))?;
-    faults.take(credential_notes::parse(form.text("note")))?;
+    let (url, note) = (form.text("url").trim(), form.text("note"));
+    faults.take(webhooks::url(&app.data, url))?;
+    faults.take(credential_notes::parse(note))?;
     if let Some(fault) = faults.all() {
         let forms = (&Form::default(), &form);
         return unprocessable(&shown(&app, &person, &at, forms, fault).await?);
     }
-    match webhooks::create(
-        &app.data,
-        person.admin(),
-        at.id,
-        form.text("url").trim(),
-        (form.text("note"), Choices::default()),
-    )
-    .await
-    {
+    let chosen = (note, Choices::default());
+    match webhooks::create(&app.data, person.admin(), at.id, url, chosen).await {
         Ok(made) => once(&person, &at, made),
         Err(refused) => {
             let fault = Fault::of(refused)?;
@@ -318,26 +313,21 @@ pub(super) async fn act(
     let (person, admin) = (&sent.person, sent.person.admin());
     let (at, hook) = webhook(&sent.app, person, &text, &id).await?;
     let id = hook.id;
+    let data = &sent.app.data;
     let done = match act.as_str() {
-        "rotate" => {
-            return once(
-                person,
-                &at,
-                webhooks::rotate(&sent.app.data, admin, id).await?,
-            );
+        "rotate" => return once(person, &at, webhooks::rotate(data, admin, id).await?),
+        "test" => {
+            webhooks::test(data, admin, id).await?;
+            "webhook-test"
         }
-        "test" => webhooks::test(&sent.app.data, admin, id)
-            .await
-            .map(|_| "webhook-test")?,
-        "disable" => webhooks::set_disabled(&sent.app.data, admin, id, true)
-            .await
-            .map(|_| "webhook")?,
-        "enable" => webhooks::set_disabled(&sent.app.data, admin, id, false)
-            .await
-            .map(|_| "webhook")?,
-        "delete" => webhooks::delete(&sent.app.data, admin, id)
-            .await
-            .map(|()| "webhook-deleted")?,
+        "disable" | "enable" => {
+            webhooks::set_disabled(data, admin, id, act == "disable").await?;
+            "webhook"
+        }
+        "delete" => {
+            webhooks::delete(data, admin, id).await?;
+            "webhook-deleted"
+        }
         _ => return Err(PageError::NotFound("page")),
     };
     Ok(see(&format!("/console/w/{}/notices?done={done}", at.id)))

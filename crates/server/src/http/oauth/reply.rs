@@ -146,12 +146,12 @@ impl From<Refused> for OAuthError {
                 retry_after_seconds,
                 "the secret has made all its tokens of the day",
             ),
-            Refused::Throttled {
-                retry_after_seconds,
-            } => waiting(retry_after_seconds, "too many wrong client secrets"),
-            Refused::TooManyCalls {
-                retry_after_seconds,
-            } => waiting(retry_after_seconds, "this client secret calls too often"),
+            Refused::Throttled(retry_after_seconds) => {
+                waiting(retry_after_seconds, "too many wrong client secrets")
+            }
+            Refused::TooManyCalls(retry_after_seconds) => {
+                waiting(retry_after_seconds, "this client secret calls too often")
+            }
             Refused::Failed(_) => Self::unavailable("try again"),
         }
     }

@@ -11,6 +11,7 @@ pub(crate) use tokenward_store::people::app_context;
 use crate::auth::People;
 use crate::auth::authority::{LONGEST_SECONDS, goes_on};
 use crate::auth::opaque_token::OpaqueToken;
+use crate::auth::password::RETRY_SECONDS;
 use crate::auth::password::{Busy, Caller};
 use crate::auth::refused_credentials;
 use crate::auth::throttle::Throttle;
@@ -51,27 +52,19 @@ pub enum NotSignedIn {
     WrongCode,
     /// Too much time passed between the two proofs, or the member changed meanwhile.
     TooLate,
-    /// This source, or somebody who knows the password, tried too often.
-    Throttled {
-        /// Seconds to wait.
-        retry_after_seconds: u64,
-    },
+    /// This source, or somebody who knows the password, tried too often: seconds to wait.
+    Throttled(u64),
     /// The session ended, or the member was disabled or removed, or has another role, since the request began.
     Ended,
-    /// Too many sign-ins at once; nothing was judged.
-    Busy {
-        /// Seconds to wait.
-        retry_after_seconds: u64,
-    },
+    /// Too many sign-ins at once; nothing was judged: seconds to wait.
+    Busy(u64),
     /// The server could not do it.
     Failed(Failure),
 }
 
 impl From<Busy> for NotSignedIn {
-    fn from(busy: Busy) -> Self {
-        Self::Busy {
-            retry_after_seconds: busy.retry_after_seconds,
-        }
+    fn from(_: Busy) -> Self {
+        Self::Busy(RETRY_SECONDS)
     }
 }
 
@@ -148,9 +141,7 @@ pub(crate) fn charge(
     target: Uuid,
 ) -> Result<(), NotSignedIn> {
     let charged = throttle.charge(source, target, &people.data.clock());
-    charged.map_err(|retry_after_seconds| NotSignedIn::Throttled {
-        retry_after_seconds,
-    })
+    charged.map_err(NotSignedIn::Throttled)
 }
 
 /// Remembers that somebody proved this address from this source, by an invitation or a password.
@@ -175,7 +166,7 @@ async fn is_familiar(
         return Ok(true);
     }
     let now = people.data.clock().wall();
-    let sessions = people.data.store.reader().sessions(member.id).await?;
+    let sessions = people.data.reader().sessions(member.id).await?;
     Ok(sessions.iter().any(|session| {
         let source = self::network(session.source.parse().ok());
         network.is_some() && source == network && goes_on(member, session, now)
@@ -197,7 +188,7 @@ pub async fn first(
             .throttle
             .forgive(network, target, &people.data.clock())
     };
-    let known = people.data.store.reader().member_by_email(&email).await;
+    let known = people.data.reader().member_by_email(&email).await;
     let known = known.inspect_err(|_| give_back())?;
     let (known, disabled) = match known {
         Some(member) if member.disabled_at.is_some() => (None, Some(member)),
@@ -338,7 +329,7 @@ fn carried(people: &People, sealed: &str) -> Result<(Uuid, String), NotSignedIn>
 /// The member who has proved the password and is to prove a second thing.
 pub async fn between_member(people: &People, sealed: &str) -> Result<Member, NotSignedIn> {
     let (id, password) = carried(people, sealed)?;
-    let member = people.data.store.reader().member(id).await?;
+    let member = people.data.reader().member(id).await?;
     let member = member.filter(|member| {
         member.disabled_at.is_none() && member.proofs.password.as_ref() == Some(&password)
     });

@@ -63,7 +63,7 @@ async fn note_second(
         return;
     }
     // Without the member there is nothing to name; the failed read is an answer of its own elsewhere.
-    if let Ok(Some(member)) = people.data.store.reader().member(id).await {
+    if let Ok(Some(member)) = people.data.reader().member(id).await {
         let kind = (kind, "member.sign_in_failed");
         refused_credentials::member(people, kind, origin.source, &member, wrong(kind.0));
     }

@@ -61,7 +61,7 @@ pub(super) async fn is_still_on(
     people: &People,
     person: &Person,
 ) -> Result<bool, tokenward_store::StoreError> {
-    let reader = people.data.store.reader();
+    let reader = people.data.reader();
     let read = async {
         let session = reader.session(&person.session.digest).await?;
         Ok((session, reader.member(person.member.id).await?))
@@ -79,7 +79,7 @@ pub async fn person(
     origin: &Origin,
 ) -> Result<Option<Person>, Failure> {
     let read = async {
-        let reader = people.data.store.reader();
+        let reader = people.data.reader();
         let Some(session) = reader.session(&opaque_token.digest()).await? else {
             return Ok(None);
         };
@@ -190,13 +190,8 @@ async fn take(
         if Some(&member) != kept {
             records.push(Record::MemberPut(Box::new(member)));
         }
-        Ok((
-            Decided::records(
-                records,
-                acting.entry("member.prove", None, None, &json!({}), now),
-            ),
-            (),
-        ))
+        let entry = acting.entry("member.prove", None, None, &json!({}));
+        Ok((Decided::records(records, entry), ()))
     });
     decided.await
 }
@@ -205,8 +200,7 @@ async fn take(
 pub async fn sign_out(people: &People, person: &Person) -> Result<(), Failure> {
     people
         .data
-        .store
-        .note(vec![Record::SessionEnded(person.session.id)], Vec::new())
+        .note(vec![Record::SessionEnded(person.session.id)])
         .await
 }
 

@@ -112,8 +112,8 @@ fn none(texts: &[String], words: &str) -> String {
 fn addresses(read: &Read) -> Vec<String> {
     let one = |address: &Address| match address.state {
         Confirmation::Confirmed => address.email.clone(),
-        Confirmation::Pending => format!("{} (not confirmed)", address.email),
         Confirmation::Stopped => format!("{} (stopped by its owner)", address.email),
+        _ => format!("{} (not confirmed)", address.email),
     };
     read.addresses.iter().map(one).collect()
 }
