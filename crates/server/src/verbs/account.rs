@@ -1,22 +1,15 @@
 //! A member's own account: password, authenticator app, recovery codes, passkeys, sessions. What proves a member is
 //! changed by that member alone.
 
+use super::prelude::*;
 use super::sign_in::{NotSignedIn, Person, app_context, prove_password};
-use super::{Conflict, Refused};
-use crate::auth::People;
-use crate::auth::acting;
 use crate::auth::passkeys::{self, NoPasskey, PASSKEYS_MAX};
 use crate::auth::password::Caller;
 use crate::auth::{codes, password};
-use crate::random;
-use serde_json::json;
 use tokenward_core::hex;
 use tokenward_core::label::Name;
 use tokenward_core::seal::NONCE_BYTES;
-use tokenward_store::people::{Member, Passkey, Record, Session, Totp};
-use tokenward_store::{Decided, ReadSet, View};
-use uuid::Uuid;
-use zeroize::Zeroizing;
+use tokenward_store::people::{Passkey, Session, Totp};
 
 /// Changes the member as kept, with an audit entry; `altering` may refuse.
 pub(crate) async fn alter(

@@ -3,29 +3,19 @@
 //! count an address as confirmed for what an administrator says, but for a member's address that a provider verified.
 
 use super::one_client::{self, Outcome, Read, entry, wants};
-use super::{Conflict, Refused};
-use crate::auth::acting::Acting;
-use crate::auth::authority::Admin;
+use super::prelude::*;
 use crate::auth::opaque_token::OpaqueToken;
-use crate::data::Data;
-use crate::random;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::json;
-use std::net::IpAddr;
 pub use tokenward_api::NotificationState as State;
-use tokenward_core::audit::{Actor, Entry};
+use tokenward_core::audit::Actor;
 use tokenward_core::client::{ClientState, Workspace};
-use tokenward_core::ids::{ClientId, WorkspaceId};
-use tokenward_core::time::{SECONDS_PER_DAY, Timestamp};
+use tokenward_core::time::SECONDS_PER_DAY;
 use tokenward_core::{Environment, Keyring};
 use tokenward_store::notices::{
     AddressView, AddressWants, AddressWrite, NewNotice, NoticeAddress, NoticeWrite, Preferences,
     Target, folded_address, mailbox,
 };
-use tokenward_store::people::{Member, Record};
-use tokenward_store::{Decided, ReadSet, StoreError};
-use uuid::Uuid;
 
 /// Seconds a confirmation link works: a week, like an invitation's.
 pub const LINK_SECONDS: u64 = 7 * 86_400;

@@ -1,22 +1,13 @@
 //! Admin keys: prove, read, create, revoke.
 
-use super::{Conflict, Refused, credential_notes, roles};
-use crate::auth::People;
-use crate::auth::acting;
-use crate::auth::authority::{Admin, is_in_force};
+use super::prelude::*;
+use super::{credential_notes, roles};
+use crate::auth::authority::is_in_force;
 use crate::auth::refused_credentials;
-use crate::data::Data;
-use crate::random;
-use serde_json::json;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::sync::Arc;
+use tokenward_core::AdminKey;
 use tokenward_core::client::{AdminKeyRecord, Role};
-use tokenward_core::label::Name;
-use tokenward_core::time::{Clock, Timestamp};
-use tokenward_core::{AdminKey, Change};
-use tokenward_store::{Credential, Decided, ReadSet};
-use uuid::Uuid;
+use tokenward_store::Credential;
 
 /// Why an admin key does not open the door.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

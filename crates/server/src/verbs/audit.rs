@@ -1,15 +1,12 @@
 //! The audit log: read as far as one may, and verified from its first entry to its head.
 
-use super::Refused;
-use crate::auth::authority::Admin;
-use crate::data::Data;
+use super::prelude::*;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::time::Duration;
 use tokenward_core::audit::{AuditRecord, Head, Verifier};
-use tokenward_core::time::{BootInstant, Clock, Timestamp};
+use tokenward_core::time::BootInstant;
 use tokenward_store::{AuditFilter, Credential, PAGE_MAX};
-use uuid::Uuid;
 
 /// Seconds one call verifies for: shorter than a request may take.
 const CALL_SECONDS: u64 = 20;

@@ -1,18 +1,14 @@
 //! The check: may a request with this token pass? It is decided from memory, and counted.
 
-use crate::data::Data;
+use super::prelude::*;
 use crate::logs::Limit;
 use crate::metering::denials::Denied;
 use crate::net::addresses;
-use crate::random;
 use crate::trace_context::Traced;
-use std::net::IpAddr;
-use tokenward_core::time::Clock;
 use tokenward_core::verdict::denial::Refusal;
 use tokenward_core::verdict::{Denial, Facts, Permit, Presented, Verdict};
 use tokenward_core::{AccessToken, Environment};
 use tokenward_store::counts::Outcome;
-use uuid::Uuid;
 
 /// The answer to a check.
 #[derive(Debug)]

@@ -1,20 +1,12 @@
 //! A client's secrets and tokens by an administrator's hand: rotate, delete, generate, revoke.
 
-use super::one_client::{Outcome, Read, decide, deleted, entry, wants};
-use super::{Conflict, Refused, credential_notes};
-use crate::auth::authority::Admin;
-use crate::data::Data;
-use crate::random;
-use serde_json::json;
-use std::sync::Arc;
+use super::credential_notes;
+use super::one_client::{Read, decide, deleted, entry, wants};
+use super::prelude::*;
+use tokenward_core::ClientSecret;
 use tokenward_core::client::{ClientState, SecretRecord};
 use tokenward_core::generate::{self, Answer, Rejection};
-use tokenward_core::ids::ClientId;
 use tokenward_core::seal;
-use tokenward_core::time::Timestamp;
-use tokenward_core::{Change, ClientSecret};
-use tokenward_store::Decided;
-use tokenward_store::Failure;
 
 /// Adds a second secret beside the one in use; the secret is told here and never again.
 pub async fn rotate_secret(

@@ -3,24 +3,19 @@
 pub use super::one_client::Read;
 
 use super::addresses::{self, Named};
-use super::one_client::{NO_CLIENT, Outcome, decide, entry, wants};
+use super::one_client::{NO_CLIENT, decide, entry, wants};
+use super::prelude::*;
 use super::settings::{self, version};
-use super::{Conflict, Refused, credential_notes, tags};
+use super::{credential_notes, tags};
 use crate::audit::detail;
-use crate::auth::acting;
-use crate::auth::authority::Admin;
-use crate::data::Data;
-use crate::random;
-use serde_json::json;
-use std::sync::Arc;
 use tokenward_api::ClientSettings;
+use tokenward_core::ClientSecret;
 use tokenward_core::client::{ApiClient, ClientState, OnRepeat, SecretRecord};
-use tokenward_core::ids::{ClientId, Environment, WorkspaceId};
+use tokenward_core::ids::Environment;
 use tokenward_core::label::Label;
 use tokenward_core::slot::Slot;
-use tokenward_core::{Change, ClientSecret};
+use tokenward_store::ClientFilter;
 use tokenward_store::notices::AddressWants;
-use tokenward_store::{ClientFilter, Decided, ReadSet};
 
 /// One client.
 pub async fn show(data: &Data, admin: &Admin, id: ClientId) -> Result<Read, Refused> {

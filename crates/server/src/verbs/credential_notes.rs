@@ -3,21 +3,13 @@
 
 use super::notice_preferences::Choices;
 use super::one_client::{self, Read};
-use super::{Refused, admin_keys, webhooks};
-use crate::auth::acting::{self, Acting};
-use crate::auth::authority::Admin;
-use crate::data::Data;
-use serde_json::json;
+use super::prelude::*;
+use super::{admin_keys, webhooks};
 use std::collections::HashMap;
-use tokenward_core::audit::Entry;
 use tokenward_core::client::AdminKeyRecord;
-use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::label::Name;
-use tokenward_core::time::Timestamp;
 use tokenward_store::notices::Webhook;
-use tokenward_store::people::Record;
-use tokenward_store::{CredentialNote, CredentialNoteWrite, Decided, ReadSet, StoreError};
-use uuid::Uuid;
+use tokenward_store::{CredentialNote, CredentialNoteWrite};
 
 /// A credential that has a note.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

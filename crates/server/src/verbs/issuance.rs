@@ -1,23 +1,15 @@
 //! Tokens: generate, tell the status, end the previous one, revoke.
 
+use super::prelude::*;
 use crate::auth::throttle::{Meter, Throttle};
-use crate::data::Data;
 use crate::metering::reveals::{Reveal, Reveals};
-use crate::random;
-use serde_json::json;
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::ClientSecret;
-use tokenward_core::audit::{Actor, Entry};
-use tokenward_core::change::Change;
+use tokenward_core::audit::Actor;
 use tokenward_core::client::ClientState;
 use tokenward_core::generate::{self, Answer, Caller, IssueOptions, Rejection};
-use tokenward_core::ids::{ClientId, ProductNo};
+use tokenward_core::ids::ProductNo;
 use tokenward_core::slot::TokenRecord;
-use tokenward_core::time::{Clock, Timestamp};
-use tokenward_store::{Decided, Failure, ReadSet};
-use uuid::Uuid;
 
 /// How long a secret's calls may come faster than `secret_calls_per_second`, if it was idle before.
 const SECRET_CALLS_BURST_SECONDS: f64 = 10.0;

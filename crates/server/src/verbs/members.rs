@@ -1,27 +1,17 @@
 //! Members: invite, join, read, change, remove. Whoever may say what another may do may never say more than they
 //! may themselves.
 
+use super::prelude::*;
 use super::sign_in::folded;
-use super::{Conflict, Refused, account, roles};
+use super::{account, roles};
 use crate::audit::detail;
-use crate::auth::People;
-use crate::auth::acting::{self, Acting};
-use crate::auth::authority::Admin;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::auth::password::Caller;
-use crate::data::Data;
-use crate::random;
-use serde_json::{Value, json};
-use std::net::IpAddr;
-use tokenward_core::audit::{Actor, Entry};
+use serde_json::Value;
+use tokenward_core::audit::Actor;
 use tokenward_core::client::Role;
-use tokenward_core::ids::WorkspaceId;
 use tokenward_core::label::{self, Name};
-use tokenward_core::time::Timestamp;
-use tokenward_store::people::{Invitation, Member, OpaqueTokenDigest, Proofs, Record};
-use tokenward_store::{Decided, Failure, ReadSet, View};
-use uuid::Uuid;
-use zeroize::Zeroizing;
+use tokenward_store::people::{Invitation, OpaqueTokenDigest, Proofs};
 
 /// Seconds an invitation's link is good for: a week.
 pub const INVITATION_SECONDS: u64 = 7 * 86_400;

@@ -35,3 +35,24 @@ use tokenward_core::label::Name;
 pub fn name(text: &str) -> Result<Name, Refused> {
     Name::parse(text).map_err(|why| Refused::Invalid("name", why.0))
 }
+
+/// What verbs are made of.
+mod prelude {
+    pub(super) use super::{Conflict, Refused};
+    pub(super) use crate::auth::People;
+    pub(super) use crate::auth::acting::{self, Acting};
+    pub(super) use crate::auth::authority::Admin;
+    pub(super) use crate::data::Data;
+    pub(super) use crate::random;
+    pub(super) use serde_json::json;
+    pub(super) use std::net::IpAddr;
+    pub(super) use std::sync::Arc;
+    pub(super) use tokenward_core::Change;
+    pub(super) use tokenward_core::audit::Entry;
+    pub(super) use tokenward_core::ids::{ClientId, WorkspaceId};
+    pub(super) use tokenward_core::time::{Clock, Timestamp};
+    pub(super) use tokenward_store::people::{Member, Record};
+    pub(super) use tokenward_store::{Decided, Failure, ReadSet, StoreError, View};
+    pub(super) use uuid::Uuid;
+    pub(super) use zeroize::Zeroizing;
+}

@@ -1,8 +1,6 @@
 //! The nodes of the database.
 
-use crate::auth::authority::Admin;
-use crate::data::Data;
-use crate::verbs::Refused;
+use super::prelude::*;
 use tokenward_store::{Node, Nodes};
 
 /// What part of the time for which others wait for a node it may be silent before that is worth telling: two renewals.

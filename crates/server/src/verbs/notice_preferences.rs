@@ -2,18 +2,12 @@
 //! because an address is notified about every client that names it.
 
 use super::addresses::address_wants;
-use super::{Refused, webhooks};
-use crate::auth::acting;
-use crate::auth::authority::Admin;
-use crate::data::Data;
-use serde_json::{Map, Value, json};
-use tokenward_core::ids::WorkspaceId;
+use super::prelude::*;
+use super::webhooks;
+use serde_json::{Map, Value};
 use tokenward_store::notices::{
     AddressWrite, Delivery, EVENTS, NoticeAddress, Preferences, Target, folded_address,
 };
-use tokenward_store::people::Record;
-use tokenward_store::{Decided, ReadSet};
-use uuid::Uuid;
 
 /// Choices as they were made for one address or webhook.
 #[derive(Clone, Debug)]

@@ -1,10 +1,8 @@
 //! What was told of a workspace's clients, to whom, and what became of it.
 
-use super::{Refused, webhooks};
-use crate::auth::authority::Admin;
-use crate::data::Data;
+use super::prelude::*;
+use super::webhooks;
 use tokenward_api::NoticeState;
-use tokenward_core::ids::WorkspaceId;
 use tokenward_store::PAGE_MAX;
 use tokenward_store::notices::Notice;
 

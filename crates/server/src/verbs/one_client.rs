@@ -2,20 +2,12 @@
 //! and the picture of the client after it.
 
 use super::addresses::{self, Address};
-use super::{Conflict, Refused, credential_notes, tags};
-use crate::auth::acting::{self, Acting};
-use crate::auth::authority::Admin;
-use crate::data::Data;
+use super::prelude::*;
+use super::{credential_notes, tags};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::sync::Arc;
-use tokenward_core::Change;
-use tokenward_core::audit::Entry;
 use tokenward_core::client::{ClientState, Product};
-use tokenward_core::ids::ClientId;
-use tokenward_core::time::Timestamp;
-use tokenward_store::people::Record;
-use tokenward_store::{CredentialNote, Decided, ReadSet, StoreError, Use, View};
+use tokenward_store::{CredentialNote, Use};
 
 /// A client as read: its state, its last use, all products for naming them, and what people wrote about it.
 #[derive(Clone, Debug)]

@@ -1,11 +1,9 @@
 //! What a workspace's API clients need: how many are in each state, and which need somebody's attention.
 
-use super::Refused;
 use super::clients::{self, Read};
-use crate::auth::authority::Admin;
-use crate::data::Data;
+use super::prelude::*;
 use tokenward_core::client::{Role, Workspace};
-use tokenward_core::time::{Clock, MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
+use tokenward_core::time::{MICROS_PER_SECOND, SECONDS_PER_DAY};
 use tokenward_store::{ClientFilter, ClientTotals, StateFilter};
 
 /// Days before its end from which a long-lived token counts as expiring.

@@ -1,15 +1,10 @@
 //! Products: read, put, delete.
 
-use super::{Conflict, Refused, roles};
+use super::prelude::*;
+use super::roles;
 use crate::audit::detail;
-use crate::auth::acting;
-use crate::auth::authority::Admin;
-use crate::data::Data;
-use serde_json::json;
-use tokenward_core::Change;
 use tokenward_core::client::Product;
-use tokenward_core::label::{Name, Slug};
-use tokenward_store::{Decided, ReadSet};
+use tokenward_core::label::Slug;
 
 /// Every product; names are no secret among administrators.
 pub async fn list(data: &Data) -> Result<Vec<Product>, Refused> {

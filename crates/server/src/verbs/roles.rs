@@ -1,12 +1,10 @@
 //! A role as people and programs write it, for members and admin keys alike: read, and held against what exists. Who
 //! may give one is decided in `authority` and `members`.
 
-use super::Refused;
+use super::prelude::*;
 use crate::auth::authority::is_in_force;
 use tokenward_core::client::{PRODUCTS_MAX, Role};
-use tokenward_core::ids::WorkspaceId;
 use tokenward_core::label::Slug;
-use tokenward_store::View;
 
 /// A role as it came, in three members of a body or a form.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! A client's settings as an administrator writes them, made clean.
 
-use super::Refused;
+use super::prelude::*;
 use tokenward_api::{ClientSettings, Setting};
 use tokenward_core::client::{
     EMAILS_MAX, HANDOVER_SECONDS_MAX, LIFETIME_SECONDS_MAX, OnRepeat, PRODUCTS_MAX, Product,

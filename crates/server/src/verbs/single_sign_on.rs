@@ -2,8 +2,8 @@
 //! in. The provider makes no members; it is believed only about addresses that it has verified, and only for the
 //! first time: afterwards a member is known by the provider's own name for them.
 
+use super::prelude::*;
 use super::sign_in::{NotSignedIn, Origin, begin as begin_session, charge};
-use crate::auth::People;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::auth::provider::{KEPT_SECONDS, ProviderError, REFRESH_SECONDS, causes, http, send};
 use crate::auth::refused_credentials;
@@ -17,8 +17,6 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use tokenward_core::label;
-use tokenward_core::time::{Clock, Timestamp};
-use uuid::Uuid;
 
 /// Seconds between going to the provider and coming back.
 const BETWEEN_SECONDS: u64 = 600;

@@ -1,18 +1,13 @@
 //! Tags of API clients: read by those who see the client, changed by those who may change it.
 
-use super::Refused;
-use super::one_client::{Outcome, Read, decide, entry, wants};
-use crate::auth::authority::Admin;
-use crate::data::Data;
-use serde_json::json;
+use super::one_client::{Read, decide, entry, wants};
+use super::prelude::*;
 use std::collections::HashMap;
 use tokenward_api::{TAG_BYTES_MAX, TAGS_MAX};
 use tokenward_core::client::Workspace;
-use tokenward_core::ids::{ClientId, ClientNo};
+use tokenward_core::ids::ClientNo;
 use tokenward_core::label::Slug;
-use tokenward_store::Decided;
-use tokenward_store::people::Record;
-use tokenward_store::{StoreError, TagWrite};
+use tokenward_store::TagWrite;
 
 /// A tag as written.
 pub fn parse(text: &str) -> Result<Slug, Refused> {

@@ -1,13 +1,9 @@
 //! What a client's tokens were used for, by day and in the last 24 hours: what is written and what is still counted in memory.
 
-use super::Refused;
 use super::one_client::NO_CLIENT;
-use crate::auth::authority::Admin;
-use crate::data::Data;
+use super::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use tokenward_core::client::{ClientState, Product};
-use tokenward_core::ids::ClientId;
 use tokenward_store::counts::{CheckCount, DAYS_KEPT, HOURS, SourceUse};
 
 /// Days told of when nobody asks for another number.

@@ -1,28 +1,17 @@
 //! Webhooks: who is told what happens to a workspace's clients. Operators and the workspace's admins manage
 //! them, auditors see them; a product admin has nothing to do with them, for they tell of every client.
 
+use super::credential_notes;
 use super::notice_preferences::Choices;
-use super::{Conflict, Refused, credential_notes};
-use crate::auth::acting::{self, Acting};
-use crate::auth::authority::Admin;
-use crate::data::Data;
+use super::prelude::*;
 use crate::net::destination::Guard;
-use crate::random;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
-use std::sync::Arc;
+use serde_json::Value;
 use tokenward_core::Keyring;
-use tokenward_core::audit::Entry;
 use tokenward_core::client::Role;
-use tokenward_core::ids::WorkspaceId;
-use tokenward_core::time::Timestamp;
 use tokenward_store::notices::seal_context;
 use tokenward_store::notices::{NewNotice, NoticeWrite, Target, Webhook, WebhookWrite};
-use tokenward_store::people::Record;
-use tokenward_store::{Decided, ReadSet, View};
-use uuid::Uuid;
-use zeroize::Zeroizing;
 
 /// Bytes of a webhook's secret: as many as the signature has.
 pub(crate) const SECRET_BYTES: usize = 32;

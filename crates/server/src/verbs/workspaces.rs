@@ -1,17 +1,9 @@
 //! Workspaces: create, read, rename, disable, enable.
 
-use super::Refused;
+use super::prelude::*;
 use crate::audit::detail;
-use crate::auth::acting;
-use crate::auth::authority::Admin;
-use crate::data::Data;
-use crate::random;
-use serde_json::json;
-use tokenward_core::Change;
 use tokenward_core::client::Workspace;
-use tokenward_core::ids::{WorkspaceId, WorkspaceNo};
-use tokenward_core::label::Name;
-use tokenward_store::{Decided, ReadSet};
+use tokenward_core::ids::WorkspaceNo;
 
 const NO_WORKSPACE: Refused = Refused::NotFound("workspace");
 

@@ -8,28 +8,20 @@ pub use second::{second, second_by_passkey};
 pub use session::{PROVED_SECONDS, Person, person, prove_again, prove_again_by_passkey, sign_out};
 pub(crate) use tokenward_store::people::app_context;
 
-use crate::auth::People;
+use super::prelude::*;
 use crate::auth::authority::{LONGEST_SECONDS, goes_on};
 use crate::auth::opaque_token::OpaqueToken;
-use crate::auth::password::RETRY_SECONDS;
-use crate::auth::password::{Busy, Caller};
+use crate::auth::password::{Busy, Caller, RETRY_SECONDS};
 use crate::auth::refused_credentials;
 use crate::auth::throttle::Throttle;
 use crate::net::addresses;
 use crate::net::addresses::network;
-use crate::random;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use std::net::IpAddr;
-use std::sync::Arc;
-use tokenward_core::audit::{Actor, Entry};
+use tokenward_core::audit::Actor;
 use tokenward_core::hex;
 use tokenward_core::seal::NONCE_BYTES;
-use tokenward_core::time::{Clock, MICROS_PER_SECOND, Timestamp};
-use tokenward_store::people::{Member, Record, Session};
-use tokenward_store::{Decided, Failure, ReadSet, View};
-use uuid::Uuid;
-use zeroize::Zeroizing;
+use tokenward_core::time::MICROS_PER_SECOND;
+use tokenward_store::people::Session;
 
 /// Seconds between the password and the second proof.
 const BETWEEN_SECONDS: u64 = 300;

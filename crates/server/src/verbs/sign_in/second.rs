@@ -1,18 +1,15 @@
 //! The second proof: a code, of the authenticator app or a recovery code, or a passkey. Each is taken inside the writer,
 //! so that none is taken twice.
 
+use super::super::prelude::*;
 use super::{NotSignedIn, Origin, Taking, begin, carried, charge};
-use crate::auth::People;
 use crate::auth::codes;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::auth::passkeys::{self, NoPasskey};
 use crate::auth::refused_credentials;
 use crate::clock::SystemClock;
-use std::net::IpAddr;
 use tokenward_core::hex;
-use tokenward_store::people::{Member, app_context};
-use uuid::Uuid;
-use zeroize::Zeroizing;
+use tokenward_store::people::app_context;
 
 /// Proves the second thing by a code: of the authenticator app, or a recovery code.
 pub async fn second(

@@ -1,21 +1,14 @@
 //! A session that goes on: who it is, a fresh proof of that, and its end.
 
+use super::super::prelude::*;
 use super::second::{by_code, by_passkey, guess_code, try_passkey, wrong};
 use super::{NotSignedIn, Origin, Taking, prove_password};
-use crate::auth::People;
-use crate::auth::acting;
-use crate::auth::authority::Admin;
 use crate::auth::authority::goes_on;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::auth::refused_credentials;
 use crate::net::addresses;
-use serde_json::json;
-use std::net::IpAddr;
-use std::sync::Arc;
-use tokenward_core::time::{Clock, Timestamp};
-use tokenward_store::people::{Member, Record, Session};
-use tokenward_store::{Credential, Decided, Failure, ReadSet};
-use zeroize::Zeroizing;
+use tokenward_store::Credential;
+use tokenward_store::people::Session;
 
 /// Seconds for which a proof of who one is opens destructive acts.
 pub const PROVED_SECONDS: u64 = 600;
