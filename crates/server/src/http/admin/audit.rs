@@ -1,15 +1,10 @@
 //! `/audit`
 
-use super::extract::{Call, Query};
-use super::problem::Problem;
-use super::reply::{Answer, Json};
-use super::views;
+use super::prelude::*;
 use crate::verbs;
 use crate::verbs::audit::Verified;
-use http::request::Parts;
 use tokenward_api::{AuditBroken, AuditHead, AuditPage, AuditVerified, AuditWhole, Hash};
 use tokenward_core::audit::Head;
-use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_store::AuditFilter;
 
 /// The largest number an entry can have: what both engines keep.

@@ -1,17 +1,12 @@
 //! `/workspaces/{id}/clients` and `/clients`
 
-use super::body::{Body, MaybeBody};
-use super::extract::{Call, Query, client_id, workspace_id};
-use super::problem::Problem;
-use super::reply::{Answer, Created, Json, Versioned};
-use super::views;
-use crate::data::Data;
+use super::prelude::*;
+use super::reply::Versioned;
 use crate::verbs::settings::version;
 use crate::verbs::{addresses, client_credentials, clients, credential_notes, tags};
-use http::request::Parts;
 use http::{HeaderMap, header};
 use tokenward_api::{
-    Client, ClientCreate, ClientCreated, ClientDelete, ClientPatch, ConfirmationMails, Page,
+    Client, ClientCreate, ClientCreated, ClientDelete, ClientPatch, ConfirmationMails,
     SecretChange, SecretCreate, SecretCreated, ShownAccessToken, ShownClientSecret, TokenByAdmin,
 };
 use tokenward_core::Environment;

@@ -2,22 +2,19 @@
 //! when it can't be read. Bodies are next door.
 
 use super::openapi::{Input, Operation, Schemas};
-use super::problem::Problem;
+use super::prelude::*;
 use crate::app::App;
 use crate::auth::authority::Admin;
 use crate::auth::refused_credentials;
-use crate::data::Data;
 use crate::http::denied;
 use crate::verbs::{Refused, admin_keys};
 use axum::extract::{ConnectInfo, FromRequestParts, Path};
 use http::header;
-use http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use tokenward_core::AdminKey;
-use tokenward_core::ids::{ClientId, WorkspaceId};
 use tokenward_core::presented::scheme;
 use tokenward_core::time::Clock as _;
 use tokenward_store::Credential;

@@ -1,18 +1,10 @@
 //! `/admin-keys`
 
-use super::body::Body;
-use super::extract::{Call, id};
-use super::problem::Problem;
-use super::reply::{Answer, Created, Json};
-use super::views;
-use crate::data::Data;
+use super::prelude::*;
 use crate::verbs::roles::RoleFields;
 use crate::verbs::{admin_keys, credential_notes};
-use tokenward_api::{
-    AdminKeyChange, AdminKeyCreate, AdminKeyCreated, AdminKeyInfo, Page, ShownAdminKey,
-};
+use tokenward_api::{AdminKeyChange, AdminKeyCreate, AdminKeyCreated, AdminKeyInfo, ShownAdminKey};
 use tokenward_core::client::{AdminKeyRecord, LIFETIME_SECONDS_MAX};
-use tokenward_core::ids::WorkspaceId;
 
 pub(super) async fn list(call: Call) -> Answer<Json<Page<AdminKeyInfo>>> {
     let keys = admin_keys::list(&call.data, &call.admin).await?;

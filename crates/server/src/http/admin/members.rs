@@ -1,19 +1,13 @@
 //! `/members` and `/invitations`: who may sign in to the console. Nothing that proves a member is ever in an
 //! answer; the secret of an invitation's link is in the one that makes it.
 
-use super::body::Body;
-use super::extract::{Call, id};
-use super::problem::Problem;
-use super::reply::{Answer, Created, Json, NoContent};
-use super::views;
+use super::prelude::*;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::verbs::members;
 use crate::verbs::roles::RoleFields;
 use tokenward_api::{
     Invitation, JoinPath, Member, MemberChange, MemberChanged, MemberInvite, MemberInvited, Name,
-    Page,
 };
-use tokenward_core::ids::WorkspaceId;
 use tokenward_store::people;
 
 fn read(change: &MemberChange) -> Result<members::Change, Problem> {

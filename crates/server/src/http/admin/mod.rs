@@ -21,6 +21,19 @@ mod workspaces;
 
 pub(super) use views::audit_line;
 
+/// What adapters are made of.
+mod prelude {
+    pub(super) use super::body::{Body, MaybeBody};
+    pub(super) use super::extract::{Call, Query, client_id, id, workspace_id};
+    pub(super) use super::problem::Problem;
+    pub(super) use super::reply::{Accepted, Answer, Created, Json, NoContent};
+    pub(super) use super::views;
+    pub(super) use crate::data::Data;
+    pub(super) use http::request::Parts;
+    pub(super) use tokenward_api::Page;
+    pub(super) use tokenward_core::ids::{ClientId, WorkspaceId};
+}
+
 use crate::app::App;
 use axum::Router;
 use axum::extract::{Request, State};

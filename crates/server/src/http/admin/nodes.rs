@@ -1,8 +1,6 @@
 //! `/nodes`
 
-use super::extract::Call;
-use super::reply::{Answer, Json};
-use super::views;
+use super::prelude::*;
 use crate::verbs::nodes;
 use tokenward_api as api;
 use tokenward_core::time::MICROS_PER_SECOND;

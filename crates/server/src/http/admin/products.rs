@@ -1,11 +1,9 @@
 //! `/products`
 
-use super::body::Body;
-use super::extract::Call;
-use super::reply::{Answer, Json, NoContent, Put};
-use super::views;
+use super::prelude::*;
+use super::reply::Put;
 use crate::verbs::products;
-use tokenward_api::{Page, Product, ProductPut};
+use tokenward_api::{Product, ProductPut};
 
 pub(super) async fn list(call: Call) -> Answer<Json<Page<Product>>> {
     let products = products::list(&call.data).await?;

@@ -1,8 +1,6 @@
 //! `/status`: what runs here.
 
-use super::extract::Call;
-use super::reply::{Answer, Json};
-use super::views;
+use super::prelude::*;
 use tokenward_api::{Engine, Status};
 
 pub(super) async fn show(call: Call) -> Answer<Json<Status>> {

@@ -1,11 +1,7 @@
 //! `/clients/{id}/usage`
 
-use super::extract::{Call, Query, client_id};
-use super::problem::Problem;
-use super::reply::{Answer, Json};
-use super::views;
+use super::prelude::*;
 use crate::verbs::usage_figures::{self, DAYS_DEFAULT, DAYS_MAX, UsageFigures};
-use http::request::Parts;
 use tokenward_api::{Day, Outcome, Slug, StaleUse, Usage, UsageCount, UsageSource};
 use tokenward_core::client::Product;
 use tokenward_core::ids::ProductNo;

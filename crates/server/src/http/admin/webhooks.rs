@@ -1,18 +1,12 @@
 //! `/workspaces/{id}/webhooks`, `/webhooks` and `/workspaces/{id}/notices`
 
-use super::body::Body;
-use super::extract::{Call, Query, id, workspace_id};
-use super::problem::Problem;
-use super::reply::{Accepted, Answer, Created, Json, NoContent};
-use super::views;
-use crate::data::Data;
+use super::prelude::*;
 use crate::verbs::notice_preferences::{self, Choices};
 use crate::verbs::{addresses, credential_notes, notices, webhooks};
-use http::request::Parts;
 use tokenward_api::{
     AddressChange, Notice, NoticeCursor, NoticeDelivery, NoticeEvent, NoticeMade, NoticePage,
-    NoticePreference, NoticeState, NotificationState, Page, PreferenceChange, ShownWebhookSecret,
-    Webhook, WebhookChange, WebhookCreate, WebhookWithSecret, WorkspaceAddress,
+    NoticePreference, PreferenceChange, ShownWebhookSecret, Webhook, WebhookChange, WebhookCreate,
+    WebhookWithSecret, WorkspaceAddress,
 };
 use tokenward_store::CredentialNote;
 use tokenward_store::notices::{self as notices_store, EVENTS, NoticeAddress, Preferences, Target};

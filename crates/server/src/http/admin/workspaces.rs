@@ -1,12 +1,8 @@
 //! `/workspaces`
 
-use super::body::Body;
-use super::extract::{Call, Query, workspace_id};
-use super::reply::{Answer, Created, Json};
-use super::views;
+use super::prelude::*;
 use crate::verbs::workspaces;
-use http::request::Parts;
-use tokenward_api::{Page, Workspace, WorkspaceChange, WorkspaceCreate};
+use tokenward_api::{Workspace, WorkspaceChange, WorkspaceCreate};
 use tokenward_core::ids::WorkspaceNo;
 
 pub(super) async fn list(call: Call, parts: Parts) -> Answer<Json<Page<Workspace>>> {
