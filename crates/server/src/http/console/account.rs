@@ -1,23 +1,11 @@
 //! One's own account: password, authenticator app, recovery codes, passkeys, sessions.
 
-use super::confirm::ConfirmPage;
-use super::form::{Fault, Field, Form, Word};
-use super::frame::Frame;
-use super::once::{Download, OncePage};
-use super::reply::{self, PageError, Reply, page, see, unprocessable};
-use super::session::{Member, PostedForm, SteppedUp};
-use super::shown::Moment;
-use crate::app::App;
+use super::once::Download;
+use super::prelude::*;
+use super::reply;
 use crate::verbs::account;
-use crate::verbs::sign_in::Person;
-use askama::Template;
 use axum::Router;
-use axum::extract::Path;
 use axum::routing::{get, post};
-use http::StatusCode;
-use std::sync::Arc;
-use tokenward_core::time::Clock;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Every page below `/console/account`.

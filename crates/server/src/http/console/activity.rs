@@ -1,15 +1,12 @@
 //! Audit entries as people read them: who did what to which thing, with old and new values. Entries come as the verbs
 //! give them out; nothing here decides what somebody may read.
 
-use super::reply::PageError;
-use super::shown::Moment;
-use crate::app::App;
+use super::prelude::*;
 use serde_json::Value;
 use std::collections::HashMap;
 use tokenward_api::audit_text;
 use tokenward_core::audit::AuditRecord;
 use tokenward_core::ids::{ClientId, WorkspaceId};
-use tokenward_core::time::Timestamp;
 use tokenward_store::AuditFilter;
 
 /// An action, what it is called in a sentence, and the member of its detail that names what it was done to.

@@ -2,12 +2,9 @@
 //! sends it. A form that is not in the table needs one. Decides nothing about authority; the verbs do.
 
 use super::clients::bulk::CLIENTS_MAX;
-use super::form::Form;
-use crate::app::App;
-use crate::verbs::sign_in::Person;
+use super::prelude::*;
 use crate::verbs::{admin_keys, clients, members, webhooks, workspaces};
 use tokenward_core::ids::{ClientId, WorkspaceId};
-use uuid::Uuid;
 
 /// Whether an act needs a proof of identity that is less than ten minutes old.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,29 +1,23 @@
 //! The audit log for people: the newest first, filtered, exported, and its chain verified.
 
 use super::activity::{self, Line};
-use super::form::{Form, Word};
-use super::frame::Frame;
-use super::reply::{PageError, Reply, attached, page};
-use super::session::{Member as SignedIn, PostedForm};
-use super::shown::count;
-use crate::app::App;
+use super::prelude::*;
+use super::reply::attached;
+use super::session::Member as SignedIn;
 use crate::auth::authority::Admin;
 use crate::http::admin::audit_line;
 use crate::verbs::audit::{self, Verified};
 use crate::verbs::{admin_keys, members, workspaces};
-use askama::Template;
 use axum::body::Body;
 use futures_util::stream;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use tokenward_api::audit_csv;
 use tokenward_core::audit::AuditRecord;
 use tokenward_core::hex;
 use tokenward_core::ids::{ClientId, WorkspaceId};
-use tokenward_core::time::{Clock, MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
+use tokenward_core::time::{MICROS_PER_SECOND, SECONDS_PER_DAY};
 use tokenward_store::people::Member;
 use tokenward_store::{AuditFilter, ClientFilter, PAGE_MAX};
-use uuid::Uuid;
 
 /// Entries on a page.
 const PAGE: u32 = 50;

@@ -1,8 +1,6 @@
 //! Pages that say what will break before they do it.
 
-use super::form::{Fault, Field};
-use super::frame::Frame;
-use askama::Template;
+use super::prelude::*;
 
 /// The page.
 #[derive(Template)]

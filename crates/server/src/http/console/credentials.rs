@@ -2,22 +2,14 @@
 //! The form that changes the note.
 
 use super::activity::Names;
-use super::confirm::ConfirmPage;
-use super::form::{Fault, Field, Form};
-use super::frame::Frame;
-use super::reply::{PageError, Reply, page, see, unprocessable};
-use super::session::{Member, PostedForm};
-use crate::app::App;
+use super::prelude::*;
 use crate::verbs::credential_notes::{self, Noted};
-use crate::verbs::sign_in::Person;
-use axum::extract::Path;
 use tokenward_core::client::{AdminKeyRecord, ApiClient, SecretRecord};
 use tokenward_core::credential::{ADMIN_PREFIX, SECRET_PREFIX};
 use tokenward_core::digest::credential_fingerprint;
 use tokenward_core::ids::ClientId;
 use tokenward_store::CredentialNote;
 use tokenward_store::notices::Webhook;
-use uuid::Uuid;
 
 /// What a webhook's signing secret begins with (Standard Webhooks).
 const WEBHOOK_PREFIX: &str = "whsec_";

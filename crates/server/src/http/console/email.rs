@@ -1,19 +1,12 @@
 //! Pages behind the links in mails: confirming an address, and stopping notices to it. For people without a session,
 //! who learn the workspace and the API client and nothing else. Opening a link changes nothing: mail programs do that.
 
-use super::frame::Frame;
-use super::reply::{PageError, Reply, page, with_status};
+use super::prelude::*;
 use super::session::origin;
-use crate::app::App;
 use crate::auth::opaque_token::OpaqueToken;
-use crate::verbs::Refused;
 use crate::verbs::addresses::{self, Question};
-use askama::Template;
-use axum::extract::{Path, State};
-use http::StatusCode;
+use axum::extract::State;
 use http::request::Parts;
-use std::sync::Arc;
-use uuid::Uuid;
 
 /// What tries of links are charged to, beside their source: links that work are given back.
 const LINKS: Uuid = Uuid::from_u128(0x7c0e_5d8e_9a41_4f6b_8d27_6e61_6d61_696c);

@@ -4,19 +4,11 @@
 
 use super::clients::seen;
 use super::credentials::Recognised;
-use super::form::{Fault, Faults, Field, Form};
-use super::frame::Frame;
-use super::reply::{PageError, Reply, page, unprocessable};
-use super::session::{Member, PostedForm};
-use super::shown::Moment;
-use crate::app::App;
+use super::prelude::*;
 use crate::verbs::check::{Counted, examine};
-use crate::verbs::sign_in::Person;
-use crate::verbs::{Refused, admin_keys, clients, credential_notes, products};
-use askama::Template;
+use crate::verbs::{admin_keys, credential_notes, products};
 use std::net::IpAddr;
 use tokenward_core::client::{AdminKeyRecord, Product, SecretRecord};
-use tokenward_core::time::{Clock, Timestamp};
 use tokenward_core::verdict::denial::Figure;
 use tokenward_core::verdict::{Facts, Presented};
 use tokenward_core::{AccessToken, AdminKey, ClientSecret};

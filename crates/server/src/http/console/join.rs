@@ -1,19 +1,15 @@
 //! Becoming a member by the link of an invitation; the very first one makes the first operator.
 
-use super::form::{Fault, Faults, Field, Form};
-use super::frame::{Frame, a_role};
-use super::reply::{PageError, Reply, page, refused};
+use super::frame::a_role;
+use super::prelude::*;
+use super::reply::refused;
 use super::resume::Way;
 use super::session::Open;
 use super::sign_in::finish;
-use crate::app::App;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::verbs::members;
 use crate::verbs::sign_in::{Step, first, note_familiar};
-use askama::Template;
-use axum::extract::{Path, State};
-use http::StatusCode;
-use std::sync::Arc;
+use axum::extract::State;
 use tokenward_store::people::Invitation;
 
 #[derive(Template)]

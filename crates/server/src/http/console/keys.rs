@@ -1,24 +1,12 @@
 //! Admin keys: what programs manage this server with. Shown once, revoked here.
 
 use super::activity::Names;
-use super::confirm::ConfirmPage;
 use super::credentials::Recognised;
-use super::form::{Fault, Faults, Field, Form};
-use super::frame::Frame;
-use super::once::OncePage;
-use super::reply::{PageError, Reply, page, see, unprocessable};
+use super::prelude::*;
 use super::role_form::{self, Words};
-use super::session::{Member, PostedForm, SteppedUp};
-use super::shown::Moment;
-use crate::app::App;
-use crate::verbs::sign_in::Person;
-use crate::verbs::{Refused, admin_keys, credential_notes};
-use askama::Template;
-use axum::extract::Path;
+use crate::verbs::{admin_keys, credential_notes};
 use tokenward_api::FIRST_KEY;
 use tokenward_core::client::LIFETIME_SECONDS_MAX;
-use tokenward_core::time::Clock;
-use uuid::Uuid;
 
 /// Most days a key lives: as long as a token may.
 const DAYS_MAX: u64 = LIFETIME_SECONDS_MAX as u64 / 86_400;

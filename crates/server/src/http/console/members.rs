@@ -1,23 +1,12 @@
 //! Members: who may sign in, as what; invitations, whose link is shown once.
 
-use super::confirm::ConfirmPage;
-use super::form::{Fault, Faults, Field, Form};
-use super::frame::Frame;
-use super::once::OncePage;
-use super::reply::{PageError, Reply, page, see, unprocessable, with_status};
+use super::prelude::*;
 use super::role_form::{self, Words};
-use super::session::{Member as SignedIn, PostedForm, SteppedUp};
-use super::shown::Moment;
-use crate::app::App;
+use super::session::Member as SignedIn;
 use crate::auth::opaque_token::OpaqueToken;
-use crate::verbs::sign_in::Person;
-use crate::verbs::{Refused, members};
-use askama::Template;
-use axum::extract::Path;
-use http::{HeaderMap, StatusCode};
-use tokenward_core::time::Clock;
+use crate::verbs::members;
+use http::HeaderMap;
 use tokenward_store::people::Member;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 struct MemberLine {

@@ -34,15 +34,33 @@ mod step_up;
 mod webhooks;
 mod workspaces;
 
-use crate::app::App;
+/// What pages are made of.
+mod prelude {
+    pub(super) use super::confirm::ConfirmPage;
+    pub(super) use super::form::{Fault, Faults, Field, Form, Word, sentence};
+    pub(super) use super::frame::{Frame, Place};
+    pub(super) use super::once::OncePage;
+    pub(super) use super::reply::{PageError, Reply, page, see, unprocessable, with_status};
+    pub(super) use super::session::{Member, PostedForm, SteppedUp};
+    pub(super) use super::shown::{Moment, count};
+    pub(super) use crate::app::App;
+    pub(super) use crate::verbs::Refused;
+    pub(super) use crate::verbs::sign_in::Person;
+    pub(super) use askama::Template;
+    pub(super) use axum::extract::Path;
+    pub(super) use http::StatusCode;
+    pub(super) use std::sync::Arc;
+    pub(super) use tokenward_core::time::{Clock, Timestamp};
+    pub(super) use uuid::Uuid;
+}
+
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue, header};
-use reply::PageError;
-use std::sync::Arc;
+use prelude::*;
 use tower_http::csrf::CsrfLayer;
 
 /// What every page is sent with: nothing from elsewhere, no inline script or style, in nobody's frame, in nobody's

@@ -1,21 +1,13 @@
 //! A workspace at a glance: its API clients by state, those that need attention, and what was done lately.
 
 use super::activity::{self, Line};
-use super::form::Form;
-use super::frame::{Frame, Place};
-use super::reply::{PageError, Reply, page};
-use super::session::Member;
-use super::shown::{count, environment};
-use crate::app::App;
+use super::prelude::*;
+use super::shown::environment;
 use crate::verbs;
 use crate::verbs::clients::Read;
 use crate::verbs::overview::{self, Reason};
-use crate::verbs::sign_in::Person;
-use askama::Template;
-use axum::extract::Path;
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::{Environment, WorkspaceId};
-use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::{AuditFilter, ClientTotals};
 
 /// Entries of the history on the page.

@@ -2,24 +2,20 @@
 //! code does the same without one.
 
 use super::clients::base;
-use super::form::sentence;
-use super::reply::{PageError, Reply, see};
+use super::prelude::*;
 use super::resume::Way;
-use super::session::{Open, PostedForm, SteppedUp};
+use super::session::Open;
 use super::sign_in;
-use crate::app::App;
 use crate::auth::passkeys::{self, NoPasskey};
 use crate::verbs::account;
 use crate::verbs::sign_in as verb;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, header};
 use serde::Serialize;
 use serde_json::json;
-use std::sync::Arc;
-use uuid::Uuid;
 
 /// Every address about passkeys.
 pub(super) fn router() -> Router<Arc<App>> {

@@ -1,16 +1,10 @@
 //! The events of which a webhook or a notification email of a workspace is notified, and when: one form for both.
 
-use super::form::{Fault, Field, Form, Word};
-use super::frame::{Frame, Place};
-use super::reply::{PageError, Reply, page, see, unprocessable};
-use super::session::{PostedForm, SteppedUp};
+use super::prelude::*;
 use super::webhooks::webhook;
 use super::workspaces;
 use crate::verbs::notice_preferences::{self, Choices};
-use crate::verbs::sign_in::Person;
 use crate::verbs::webhooks;
-use askama::Template;
-use axum::extract::Path;
 use tokenward_core::client::Workspace;
 use tokenward_store::notices::{Delivery, EVENTS, Preferences, Target, Webhook, folded_address};
 

@@ -1,15 +1,7 @@
 //! Products: what access tokens open. The list, adding, renaming, deleting.
 
-use super::confirm::ConfirmPage;
-use super::form::{Fault, Faults, Field, Form};
-use super::frame::Frame;
-use super::reply::{Reply, page, see, unprocessable};
-use super::session::{Member, PostedForm, SteppedUp};
-use super::shown::Moment;
+use super::prelude::*;
 use crate::verbs::products;
-use crate::verbs::sign_in::Person;
-use askama::Template;
-use axum::extract::Path;
 use tokenward_core::client::Product;
 
 struct Line {

@@ -1,15 +1,13 @@
 //! Answers: pages, redirects, and the pages for what went wrong, each of which says what to do next.
 
-use super::frame::Frame;
+use super::prelude::*;
 use super::session::SignedOut;
 use crate::http::denied::FORBIDDEN;
 use crate::http::envelope::Told;
 use crate::random;
-use crate::verbs::Refused;
-use askama::Template;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use tokenward_store::Failure;
 
 /// What a handler answers.

@@ -2,22 +2,16 @@
 //! sent it: no link and no other site can begin one. It never acts by itself; its sender confirms it.
 
 use super::acts;
-use super::form::Form;
-use super::frame::Frame;
-use super::reply::{Reply, page, see};
+use super::prelude::*;
 use super::session::{cookie, inside};
-use crate::app::App;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::http::BODY_MAX;
 use crate::random;
-use crate::verbs::sign_in::Person;
-use askama::Template;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use tokenward_core::seal::NONCE_BYTES;
-use tokenward_core::time::{Clock, Timestamp};
 
 /// Seconds for which a form is kept.
 const KEPT_SECONDS: u64 = 30 * 60;

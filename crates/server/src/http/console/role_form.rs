@@ -1,17 +1,13 @@
 //! A role as a form: which one, about which workspace, for which products. The same for members and admin keys.
 
-use super::form::{Fault, Faults, Field, Form, sentence};
 use super::frame::role_name;
-use super::reply::PageError;
-use crate::app::App;
+use super::prelude::*;
 use crate::verbs::roles::{self, RoleFields};
-use crate::verbs::sign_in::Person;
-use crate::verbs::{Refused, products, workspaces};
+use crate::verbs::{products, workspaces};
 use std::collections::HashMap;
 use tokenward_core::client::{Role, Workspace};
 use tokenward_core::ids::WorkspaceId;
 use tokenward_core::label::Slug;
-use uuid::Uuid;
 
 /// The roles as forms send them. The first one is chosen until another is: it may do least, and fits all workspaces.
 const ROLES: &[(&str, &str)] = &[

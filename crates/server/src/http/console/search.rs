@@ -1,19 +1,9 @@
 //! The search box: an id from an answer or a log leads to what it belongs to. It is sent as a form, so that a pasted
 //! token stands in no address and no log; the secret part of one is never looked at.
 
-use super::form::Form;
-use super::frame::Frame;
-use super::reply::{PageError, Reply, page, see};
-use super::session::{Member, PostedForm};
-use super::shown::Moment;
-use crate::app::App;
+use super::prelude::*;
 use crate::metering::denials::Denied;
-use crate::verbs::sign_in::Person;
-use crate::verbs::{Refused, clients};
-use askama::Template;
 use tokenward_core::ids::ClientId;
-use tokenward_core::time::{Clock, Timestamp};
-use uuid::Uuid;
 
 /// A denied request as shown.
 pub(super) struct DeniedLine {

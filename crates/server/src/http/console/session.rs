@@ -1,22 +1,20 @@
 //! Who asks: a member with a session, or a stranger who is shown the sign-in page and loses nothing they typed.
 
 use super::acts::{self, Proof};
-use super::form::{Form, WORD};
-use super::reply::{PageError, Reply, see};
+use super::form::WORD;
+use super::prelude::*;
 use super::{resume, sign_in};
-use crate::app::App;
 use crate::auth::opaque_token::OpaqueToken;
 use crate::http::body::{self, BodyError};
 use crate::http::denied;
-use crate::verbs::sign_in::{Origin, Person, person};
+use crate::verbs::sign_in::{Origin, person};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
-use tokenward_core::time::Clock;
+use std::sync::OnceLock;
 
 /// The cookie: only over TLS or on the machine itself, only for this host, never for a script.
 pub(super) const COOKIE: &str = "__Host-tokenward";

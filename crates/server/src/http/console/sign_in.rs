@@ -1,18 +1,14 @@
 //! Signing in and out. Whoever had typed something when their session ended finds it again afterwards.
 
-use super::form::{Fault, Field, Form};
-use super::frame::Frame;
-use super::reply::{PageError, Reply, page, refused, see, with_status};
+use super::prelude::*;
+use super::reply::refused;
 use super::resume::{self, Way};
-use super::session::{Open, PostedForm, Visitor, clear_cookie, home, set_cookie};
-use crate::app::App;
+use super::session::{Open, Visitor, clear_cookie, home, set_cookie};
 use crate::auth::opaque_token::OpaqueToken;
 use crate::verbs::sign_in::{self, Between, NotSignedIn, Step};
-use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode, header};
-use std::sync::Arc;
+use http::{HeaderMap, header};
 
 #[derive(Template)]
 #[template(path = "console/sign_in.html")]

@@ -1,19 +1,14 @@
 //! Single sign-on at the browser: there and back again, the state between carried by a sealed cookie.
 
 use super::clients::base;
-use super::form::Form;
-use super::frame::Frame;
-use super::reply::{PageError, Reply, page, see};
+use super::prelude::*;
 use super::session::{cookie, inside, origin, set_cookie};
-use crate::app::App;
 use crate::random;
 use crate::verbs::sign_in::NotSignedIn;
 use crate::verbs::single_sign_on::{self, Between, NoSso};
-use askama::Template;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
-use std::sync::Arc;
 use tokenward_core::hex;
 use tokenward_core::seal::NONCE_BYTES;
 

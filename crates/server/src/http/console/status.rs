@@ -1,14 +1,10 @@
 //! What runs here, and with which settings: for those who keep it running.
 
-use super::frame::Frame;
-use super::reply::{Reply, page};
-use super::session::Member;
-use super::shown::{Moment, count, span};
+use super::prelude::*;
+use super::shown::span;
 use crate::net::Tls;
 use crate::verbs::nodes;
-use askama::Template;
-use std::sync::Arc;
-use tokenward_core::time::{Clock, MICROS_PER_SECOND, Timestamp};
+use tokenward_core::time::MICROS_PER_SECOND;
 use tokenward_store::{Coherence, Node, Nodes};
 
 /// Seconds by which this machine's clock may differ from the database's without a mark on the page.

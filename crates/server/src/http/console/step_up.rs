@@ -2,18 +2,12 @@
 //! that asks for its confirmation.
 
 use super::acts;
-use super::form::{Fault, Field, Form};
-use super::frame::Frame;
-use super::reply::{self, PageError, Reply, page, see, with_status};
+use super::prelude::*;
+use super::reply;
 use super::resume::{self, Way};
-use super::session::{Member, PostedForm};
 use super::sign_in::fault;
-use crate::app::App;
-use crate::verbs::sign_in::{NotSignedIn, Person, prove_again};
-use askama::Template;
+use crate::verbs::sign_in::{NotSignedIn, prove_again};
 use axum::response::Response;
-use http::StatusCode;
-use tokenward_core::time::Clock;
 
 #[derive(Template)]
 #[template(path = "console/step_up.html")]

@@ -1,28 +1,15 @@
 //! Notices of a workspace: the webhooks that are told, and what became of everything that was sent.
 
 use super::activity::Names;
-use super::confirm::ConfirmPage;
 use super::credentials::Recognised;
-use super::form::{Fault, Faults, Field, Form, Word, sentence};
-use super::frame::{Frame, Place};
-use super::once::OncePage;
 use super::preferences;
-use super::reply::{PageError, Reply, page, see, unprocessable};
-use super::session::{Member, PostedForm, SteppedUp};
-use super::shown::Moment;
+use super::prelude::*;
 use super::workspaces;
-use crate::app::App;
 use crate::verbs::notice_preferences::{self, Choices};
-use crate::verbs::notices;
-use crate::verbs::sign_in::Person;
-use crate::verbs::{addresses, credential_notes, webhooks};
-use askama::Template;
-use axum::extract::Path;
+use crate::verbs::{addresses, credential_notes, notices, webhooks};
 use tokenward_api::NoticeState;
 use tokenward_core::client::Workspace;
-use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::notices::{Notice, NoticeAddress, Target, Webhook};
-use uuid::Uuid;
 
 /// Notices on a page.
 const PAGE: u32 = 50;

@@ -1,20 +1,11 @@
 //! Workspaces: where one begins, the list, creating, renaming, disabling.
 
 use super::activity;
-use super::confirm::ConfirmPage;
-use super::form::{Fault, Field, Form};
-use super::frame::{Frame, Place};
-use super::reply::{PageError, Reply, page, see, unprocessable};
-use super::session::{Member, PostedForm, SteppedUp};
-use super::shown::{Moment, count, environment};
-use crate::app::App;
-use crate::verbs::sign_in::Person;
+use super::prelude::*;
+use super::shown::environment;
 use crate::verbs::{nodes, overview, workspaces};
-use askama::Template;
-use axum::extract::Path;
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::{Environment, WorkspaceId, WorkspaceNo};
-use uuid::Uuid;
 
 /// Workspaces on a page.
 const PAGE: u32 = 100;

@@ -1,22 +1,14 @@
 //! What can be done to a client. Each act has a page that says what it breaks, and a form that does it.
 
-use super::super::confirm::ConfirmPage;
-use super::super::form::{Fault, Field, Form, sentence};
-use super::super::frame::Frame;
-use super::super::once::{Download, OncePage, Snippet};
-use super::super::reply::{PageError, Reply, page, see, unprocessable};
-use super::super::session::{Member, PostedForm};
+use super::super::once::{Download, Snippet};
+use super::super::prelude::*;
 use super::super::step_up;
 use super::{downloads, place, what_breaks};
-use crate::app::App;
 use crate::http::request_host::base_url_for_secrets;
 use crate::verbs::addresses::{self, State as AddressState};
 use crate::verbs::clients::{self, Read};
-use crate::verbs::sign_in::Person;
-use crate::verbs::{Conflict, Refused, client_credentials};
-use axum::extract::Path;
+use crate::verbs::{Conflict, client_credentials};
 use http::HeaderMap;
-use tokenward_core::time::{Clock, Timestamp};
 use zeroize::Zeroizing;
 
 /// An act, as addresses name it.

@@ -1,16 +1,9 @@
 //! One act on several clients of a list. It has a confirmation that names them, like an act on one, and each client is
 //! decided by itself: what one of them refuses, the others do not.
 
-use super::super::confirm::ConfirmPage;
-use super::super::form::{Fault, Field, Form, sentence};
-use super::super::frame::{Frame, Place};
-use super::super::reply::{PageError, Reply, page, see, unprocessable};
-use super::super::session::{PostedForm, SteppedUp};
+use super::super::prelude::*;
 use super::list::place;
-use crate::app::App;
-use crate::verbs::sign_in::Person;
-use crate::verbs::{Refused, clients, tags};
-use axum::extract::Path;
+use crate::verbs::{clients, tags};
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::{ClientId, Environment};
 use tokenward_core::label::Slug;

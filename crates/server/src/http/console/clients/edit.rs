@@ -1,20 +1,11 @@
 //! Changing a client's settings; a narrower restriction binds the live token at once. A form that was opened before
 //! somebody else changed them does not undo that: it comes back with the differences.
 
-use super::super::form::{Fault, Form};
-use super::super::frame::Frame;
-use super::super::reply::{Reply, page, see, unprocessable, with_status};
-use super::super::session::{Member, PostedForm};
+use super::super::prelude::*;
 use super::new::offered;
 use super::settings_form::{self, Difference, SettingsForm};
-use crate::app::App;
-use crate::verbs::Refused;
 use crate::verbs::clients::{self, Read};
 use crate::verbs::settings::{self, is_wider, version};
-use crate::verbs::sign_in::Person;
-use askama::Template;
-use axum::extract::Path;
-use http::StatusCode;
 use tokenward_api::ClientSettings;
 
 #[derive(Template)]

@@ -1,21 +1,12 @@
 //! The list of a workspace's clients in one environment: a page at a time, searched and filtered by the database.
 
-use super::super::form::Form;
-use super::super::frame::{Frame, Place};
-use super::super::reply::{PageError, Reply, page};
-use super::super::session::Member;
-use super::super::shown::{Moment, count};
+use super::super::prelude::*;
 use super::super::workspaces;
 use super::{Standing, moment, product_name, product_words, standing};
-use crate::app::App;
 use crate::verbs::overview::{LONG_LIVED_MICROS, expiring_before};
-use crate::verbs::sign_in::Person;
 use crate::verbs::{clients, products, tags};
-use askama::Template;
-use axum::extract::Path;
 use tokenward_core::client::Workspace;
 use tokenward_core::ids::{ClientNo, Environment};
-use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::{ClientFilter, ClientOrder, StateFilter};
 
 /// Clients on a page.

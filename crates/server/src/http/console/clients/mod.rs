@@ -14,20 +14,14 @@ pub(super) use crate::http::request_host::{base_url as base, is_encrypted, is_he
 
 pub(super) use downloads::Sample;
 
-use super::frame::Place;
-use super::reply::PageError;
-use super::shown::{self, Moment};
-use crate::app::App;
-use crate::verbs::Refused;
+use super::prelude::*;
+use super::shown;
 use crate::verbs::clients::{Read, show};
 use crate::verbs::overview::{LONG_LIVED_MICROS, expiring_before};
-use crate::verbs::sign_in::Person;
 use crate::verbs::usage_figures;
 use tokenward_core::client::Product;
 use tokenward_core::ids::ClientId;
-use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::Use;
-use uuid::Uuid;
 
 /// The state of a client in a word and a colour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,18 +1,11 @@
 //! Creating a client; its secret is in the answer and nowhere else.
 
-use super::super::form::{Fault, Form};
-use super::super::frame::{Frame, Place};
-use super::super::once::OncePage;
-use super::super::reply::{Reply, page, unprocessable};
-use super::super::session::{PostedForm, SteppedUp};
+use super::super::prelude::*;
 use super::downloads;
 use super::settings_form::{self, SettingsForm};
 use crate::http::request_host::base_url_for_secrets;
 use crate::verbs::settings;
-use crate::verbs::sign_in::Person;
 use crate::verbs::{clients, products};
-use askama::Template;
-use axum::extract::Path;
 use http::HeaderMap;
 use tokenward_api::ClientSettings;
 use tokenward_core::client::{Product, Role, Workspace};

@@ -1,27 +1,20 @@
 //! A client's page: whether it is healthy, who uses it and from where, what it may do, what was changed, its figures, and
 //! what can be done to it.
 
-use super::super::form::{Form, sentence};
-use super::super::frame::Frame;
-use super::super::reply::{PageError, Reply, attached, page};
+use super::super::prelude::*;
+use super::super::reply::attached;
 use super::super::search::DeniedLine;
-use super::super::session::Member;
-use super::super::shown::{self, Moment};
+use super::super::shown;
 use super::downloads::{self, Sample};
 use super::figures::{self, Chart, Source, Span, Stale};
 use super::{Standing, moment, product_words, standing};
-use crate::app::App;
 use crate::http::console::activity::{Line, Names, lines};
 use crate::http::console::credentials::Recognised;
 use crate::verbs::addresses::{Address, State as Confirmation};
-use crate::verbs::sign_in::Person;
 use crate::verbs::{self, clients::Read, usage_figures};
-use askama::Template;
-use axum::extract::Path;
 use http::HeaderMap;
 use std::collections::HashMap;
 use tokenward_core::client::{OnRepeat, SECRETS, SecretRecord};
-use tokenward_core::time::{Clock, Timestamp};
 use tokenward_store::{AuditFilter, CredentialNote};
 
 /// Denied requests on the page.

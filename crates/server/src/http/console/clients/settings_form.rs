@@ -1,8 +1,6 @@
 //! The settings of a client as a form: sensible choices, and room for others.
 
-use super::super::form::{Fault, Field, Form};
-use crate::verbs::Refused;
-use askama::Template;
+use super::super::prelude::*;
 use askama::filters::HtmlSafe;
 use tokenward_api::{ClientSettings, Setting};
 use tokenward_core::client::{OnRepeat, Product, Settings};
