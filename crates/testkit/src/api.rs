@@ -245,6 +245,26 @@ impl Api {
     pub async fn metrics(&self) -> Result<Answer, Broken> {
         self.send(self.internal(Method::GET, "/metrics")).await
     }
+
+    /// The value of one series of the metrics, with its labels if it has some; `None` while there is none.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn figure(&self, series: &str) -> Option<f64> {
+        let text = self.metrics().await.expect("an answer").expect(200).body;
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value)
+    }
+
+    /// The items of a list of the admin API.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn items(&self, path: &str) -> Vec<Value> {
+        let answer = self.ask(Method::GET, path).await.expect("an answer");
+        let items = answer.expect(200).json()["items"].take();
+        serde_json::from_value(items).expect("a list")
+    }
 }
 
 /// A client with the secret that the answer shows.
@@ -257,9 +277,13 @@ fn shown(body: &Value, new: NewClient) -> ApiClient {
     }
 }
 
-/// A text in a JSON body.
+/// A text in a JSON body, by its JSON pointer.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
 #[track_caller]
-fn text(body: &Value, pointer: &str) -> String {
+pub fn text(body: &Value, pointer: &str) -> String {
     body.pointer(pointer)
         .and_then(Value::as_str)
         .unwrap_or_else(|| panic!("no text at {pointer} in {body}"))

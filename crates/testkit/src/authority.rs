@@ -1,5 +1,7 @@
 //! A certificate authority for one test, and the files of a PostgreSQL cluster that speaks TLS only.
 
+use std::path::{Path, PathBuf};
+
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, SanType,
 };
@@ -91,6 +93,45 @@ impl Authority {
         }
         let _ = cluster.sql("postgres", "ALTER DATABASE tokenward OWNER TO app");
         cluster
+    }
+}
+
+/// A certificate that no authority has signed, and its key, in files.
+#[derive(Debug)]
+pub struct SelfSigned {
+    /// The certificate, as PEM.
+    pub pem: String,
+    /// Its file.
+    pub certificate: PathBuf,
+    /// The file of its key.
+    pub key: PathBuf,
+}
+
+impl SelfSigned {
+    /// Makes one for these hosts, in the place of any that is in the folder.
+    ///
+    /// # Panics
+    /// When a name is none, or the folder can't be written.
+    #[must_use]
+    pub fn new(folder: &Path, hosts: &[&str]) -> SelfSigned {
+        let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(hosts).expect("names of hosts");
+        let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        let pem = made.cert.pem();
+        std::fs::write(&certificate, &pem).expect("a writable folder");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("a writable folder");
+        SelfSigned {
+            pem,
+            certificate,
+            key,
+        }
+    }
+
+    /// The arguments by which a listener of the server, `public` or `internal`, uses it.
+    #[must_use]
+    pub fn arguments(&self, listener: &str) -> [String; 2] {
+        [("certificate", &self.certificate), ("key", &self.key)]
+            .map(|(what, file)| format!("--{listener}-tls-{what}={}", file.display()))
     }
 }
 

@@ -85,6 +85,17 @@ pub fn assert_contains(text: &str, part: &str) {
     assert!(text.contains(part), "{part:?} is missing in {text}");
 }
 
+/// Asserts that a text holds all of these parts.
+///
+/// # Panics
+/// When one is missing.
+#[track_caller]
+pub fn assert_contains_all(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert_contains(text, part);
+    }
+}
+
 /// Asserts that a text does not hold a part.
 ///
 /// # Panics

@@ -28,30 +28,39 @@ mod authority;
 mod binary;
 mod child_processes;
 mod clients;
+mod command;
 mod expect;
 pub mod faketime;
+mod files;
 mod pebble;
 mod pooler;
 mod port;
 mod postgres;
 mod process;
+mod python;
+mod raw;
 mod relay;
 mod server;
 mod wait;
 
 pub use answer::{Answer, Broken, Token};
-pub use api::{Api, http};
-pub use authority::Authority;
+pub use api::{Api, http, text};
+pub use authority::{Authority, SelfSigned};
 pub use binary::{binary_with_traces, example_binary, fresh_binary, target_folder};
 pub use clients::{ApiClient, NewClient};
+pub use command::{Ran, set_up, words};
 pub use expect::{
-    Answered, assert_contains, assert_lacks, expect_error, expect_json, expect_status,
+    Answered, assert_contains, assert_contains_all, assert_lacks, expect_error, expect_json,
+    expect_status,
 };
+pub use files::{change_mode, mode_of, write_with_mode};
 pub use pebble::Pebble;
 pub use pooler::PgBouncer;
 pub use port::free_port;
 pub use postgres::{PgBuilder, PgCluster};
 pub use process::{PROGRAM_LIMIT, Process, ended, finish, finish_child, first_line};
+pub use python::PythonServer;
+pub use raw::{address_of, connect, exchange, status_of};
 pub use relay::{Network, Relay};
 pub use rustix::process::Signal;
 pub use server::{Refused, Server, ServerBuilder};

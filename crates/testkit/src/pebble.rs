@@ -1,12 +1,13 @@
 //! The real `pebble`, the ACME server that Let's Encrypt's authors wrote for tests, on ports of its own.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::Authority;
 use crate::process::Process;
-use crate::{Authority, wait_until};
 
 /// How long a start may take on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -66,8 +67,7 @@ impl Pebble {
             "certificateValidityPeriod": seconds,
         }});
         std::fs::write(file("pebble.json"), settings.to_string()).expect("a writable folder");
-        let log = file("log");
-        let mut process = Process::start(program, None, &log, &log, |command| {
+        let fill = |command: &mut Command| {
             command
                 .arg("-config")
                 .arg(file("pebble.json"))
@@ -75,17 +75,12 @@ impl Pebble {
                 // Neither pauses nor refusals by chance.
                 .env("PEBBLE_VA_NOSLEEP", "1")
                 .env("PEBBLE_WFE_NONCEREJECT", "0");
-        })
-        .unwrap_or_else(|error| panic!("pebble does not start: {error}"));
-        wait_until("pebble to accept connections", START_LIMIT, || {
-            if process.ended().is_some() {
-                let said = std::fs::read_to_string(&log).unwrap_or_default();
-                panic!("pebble ended: {said}");
-            }
-            let both =
-                [port, management].map(|port| std::net::TcpStream::connect(("127.0.0.1", port)));
-            both.into_iter().all(|one| one.is_ok())
-        });
+        };
+        let accepts = |port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        let (process, ()) =
+            Process::serving(program, None, &file("log"), START_LIMIT, fill, || {
+                accepts(port) && accepts(management)
+            });
         Pebble {
             directory: Self::directory_at(port),
             management: format!("https://localhost:{management}"),

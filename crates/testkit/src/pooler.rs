@@ -1,13 +1,13 @@
 //! The real `pgbouncer` in front of a cluster, on a port of its own.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::PgCluster;
 use crate::process::Process;
-use crate::wait_until;
 
 /// How long a start may take on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -51,19 +51,13 @@ impl PgBouncer {
         std::fs::write(&users, "\"postgres\" \"\"\n").expect("a writable folder");
         std::fs::write(&configuration, text).expect("a writable folder");
         let log = folder.path().join("log");
-        let mut process = Process::start(program, user.as_deref(), &log, &log, |command| {
+        let fill = |command: &mut Command| {
             command.arg(&configuration);
-        })
-        .unwrap_or_else(|error| panic!("setpriv (Debian package util-linux) starts it: {error}"));
-        wait_until("pgbouncer to accept connections", START_LIMIT, || {
-            if process.ended().is_some() {
-                panic!(
-                    "pgbouncer ended: {}",
-                    std::fs::read_to_string(&log).unwrap_or_default()
-                );
-            }
-            std::net::TcpStream::connect(("127.0.0.1", port)).ok()
-        });
+        };
+        let (process, _) =
+            Process::serving(program, user.as_deref(), &log, START_LIMIT, fill, || {
+                std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+            });
         PgBouncer {
             port,
             _process: process,

@@ -230,11 +230,9 @@ impl PgCluster {
     /// # Panics
     /// When it cannot be written.
     pub fn put(&self, name: &str, text: &str) {
-        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        use std::os::unix::fs::MetadataExt as _;
         let path = self.data_folder().join(name);
-        std::fs::write(&path, text).expect("the data folder can be written");
-        let private = std::fs::Permissions::from_mode(0o600);
-        std::fs::set_permissions(&path, private).expect("an own file");
+        crate::write_with_mode(&path, text, 0o600);
         let owner = std::fs::metadata(self.data_folder()).expect("the data folder is there");
         chown(&path, Some(owner.uid()), Some(owner.gid())).expect("root may give a file away");
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{child_processes, wait_until};
+use crate::{Look, child_processes, wait_until};
 
 /// Longest time that a program which ends by itself may take on a machine that is busy with other work.
 pub const PROGRAM_LIMIT: Duration = Duration::from_secs(180);
@@ -51,6 +51,30 @@ impl Process {
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let child = child_processes::start(command)?;
         Ok(Process { child, name })
+    }
+
+    /// Starts a program with its output in the file `log`, and looks until it is ready.
+    ///
+    /// # Panics
+    /// When it does not start, ends, or is not ready within `limit`; the message holds what it wrote.
+    pub fn serving<L: Look>(
+        program: &Path,
+        user: Option<&str>,
+        log: &Path,
+        limit: Duration,
+        fill: impl FnOnce(&mut Command),
+        mut ready: impl FnMut() -> L,
+    ) -> (Process, L::Value) {
+        let mut process = Process::start(program, user, log, log, fill)
+            .unwrap_or_else(|error| panic!("setpriv (Debian package util-linux): {error}"));
+        let what = format!("{} to serve", process.name);
+        let value = wait_until(&what, limit, || {
+            let ended = process.ended().is_some();
+            let said = || std::fs::read_to_string(log).unwrap_or_default();
+            assert!(!ended, "{} ended: {}", process.name, said());
+            ready().value()
+        });
+        (process, value)
     }
 
     /// The operating system's id.

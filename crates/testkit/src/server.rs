@@ -119,7 +119,21 @@ impl ServerBuilder {
         }
     }
 
-    /// Starts the server where a refusal is a possible, or the expected, outcome.
+    /// Starts the server, which must refuse and say all of these; what it wrote.
+    ///
+    /// # Panics
+    /// When it starts, or says something else.
+    #[track_caller]
+    pub fn refused(self, parts: &[&str]) -> String {
+        let Err(refused) = self.try_start() else {
+            panic!("it started, and must not: {parts:?}");
+        };
+        assert!(!refused.status.success(), "{refused}");
+        crate::assert_contains_all(&refused.output, parts);
+        refused.output
+    }
+
+    /// Starts the server where a refusal is a possible outcome.
     ///
     /// # Errors
     /// When the process ends by itself before it is ready.
@@ -298,22 +312,24 @@ impl Server {
 
     /// Lets a frozen process go on.
     pub fn thaw(&self) {
-        if let Some(process) = &self.process {
-            process.thaw();
-        }
+        self.signal(Signal::CONT);
     }
 
     /// Sends SIGHUP, by which the server reads its certificates again.
     pub fn hang_up(&self) {
-        if let Some(process) = &self.process {
-            process.signal(Signal::HUP);
-        }
+        self.signal(Signal::HUP);
     }
 
     /// Has `tokenward hold` restart the server (SIGUSR2).
     pub fn ask_for_new_child(&self) {
+        self.signal(Signal::USR2);
+    }
+
+    /// Sends a signal: `HUP`, by which the server reads its certificates again, or `USR2`, by which `tokenward hold`
+    /// restarts it.
+    pub fn signal(&self, signal: Signal) {
         if let Some(process) = &self.process {
-            process.signal(Signal::USR2);
+            process.signal(signal);
         }
     }
 
@@ -324,7 +340,7 @@ impl Server {
     pub fn restart_child(&self) {
         let serving = || self.output().matches("serving").count();
         let before = serving();
-        self.ask_for_new_child();
+        self.signal(Signal::USR2);
         wait_until("the next server to serve", START_LIMIT, || {
             serving() > before
         });
