@@ -1,63 +1,52 @@
 //! What goes wrong is said in a sentence, and by the exit code.
 
-use crate::run::{at, program, ran, run, server, words};
+use crate::audit::answering;
+use crate::run::{at, program, run, server};
 use serde_json::Value;
-use tokenward_testkit::{PROGRAM_LIMIT, accept, assert_contains, finish};
+use tokenward_testkit::{
+    PROGRAM_LIMIT, Ran, Server, assert_contains, assert_lacks, change_mode, finish, finish_child,
+    free_port, words,
+};
 
-/// No port that anybody listens on: this machine gives it out for nothing but a moment.
-fn closed_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
+/// The problem document on standard error.
+fn problem(ran: &Ran) -> Value {
+    ran.expect(1);
+    serde_json::from_str(&ran.stderr).expect("a problem document")
 }
 
 #[test]
 fn a_wrong_command_line_is_exit_code_2() {
     let server = server();
-    for words in [
-        &["workspace"][..],
-        &["client", "show", "erp"],
-        &["client", "show", "erp", "--workspace", "acme"],
-        &["client", "create", "-w", "acme", "-e", "staging", "x"],
-        &["client", "change", "-w", "acme", "-e", "sandbox", "erp"],
-        &["product", "put", "Not A Slug", "x"],
-        &["token", "generate"],
-        &["audit", "verify", "--against-server"],
-        &["scan"],
+    for line in [
+        "workspace",
+        "client show erp",
+        "client show erp --workspace acme",
+        "client create -w acme -e staging x",
+        "client change -w acme -e sandbox erp",
+        "product put 'Not A Slug' x",
+        "token generate",
+        "audit verify --against-server",
+        "scan",
     ] {
-        let told = run(&server, words);
-        assert_eq!(told.code, 2, "{words:?}: {told:?}");
-        assert!(
-            !told.stderr.is_empty() && told.stdout.is_empty(),
-            "{words:?}: {told:?}"
-        );
+        let told = run(&server, line);
+        assert_eq!((told.code, &*told.stdout), (2, ""), "{line}: {told:?}");
+        assert!(!told.stderr.is_empty(), "{line}");
     }
 }
 
 #[test]
 fn a_refusal_shows_the_servers_problem() {
     let server = server();
-    run(
-        &server,
-        &["client", "create", "-w", "acme", "-e", "sandbox", "erp"],
-    )
-    .expect(0);
-    let words = ["client", "create", "-w", "acme", "-e", "sandbox", "erp"];
-    run(&server, &words).refused(1, &["error: ", "status    409", "code      "]);
+    run(&server, "client create @erp").expect(0);
+    let told = run(&server, "client create @erp");
+    told.refused(1, &["error: ", "status    409", "code      "]);
 
-    let told = run(&server, &[&words[..], &["--json"]].concat());
-    told.expect(1);
-    let problem: Value = serde_json::from_str(&told.stderr).expect("a problem document");
+    let problem = problem(&run(&server, "client create @erp --json"));
     assert_eq!(problem["status"], 409, "{problem}");
-    assert!(
-        problem["code"].is_string() && problem["title"].is_string(),
-        "{problem}"
-    );
+    assert!(problem["code"].is_string() && problem["title"].is_string());
 
-    run(
-        &server,
-        &["client", "show", "00000000-0000-4000-8000-000000000000"],
-    )
-    .refused(1, &["status    404"]);
+    let told = run(&server, "client show 00000000-0000-4000-8000-000000000000");
+    told.refused(1, &["status    404"]);
 }
 
 #[test]
@@ -66,41 +55,38 @@ fn without_a_server_the_command_says_where_it_looked() {
     let server = server();
     let key = folder.path().join("key");
     std::fs::write(&key, server.admin_key()).unwrap();
-    let url = format!("http://127.0.0.1:{}", closed_port());
-    let mut command = program();
-    command.env("TOKENWARD_ADMIN_KEY_FILE", &key);
-    ran(&mut command, &["workspace", "list", "--url", &url])
-        .refused(1, &["no server answers at", &url, "--data-dir"]);
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let list = format!("workspace list --url {url}");
+    let told = Ran::of(program().env("TOKENWARD_ADMIN_KEY_FILE", &key), &list);
+    told.refused(1, &["no server answers at", &url, "--data-dir"]);
 
-    ran(&mut program(), &["workspace", "list", "--url", &url])
-        .refused(1, &["no admin key", "--admin-key-file"]);
+    let told = Ran::of(&mut program(), &list);
+    told.refused(1, &["no admin key", "--admin-key-file"]);
 }
 
 #[test]
 fn a_key_is_not_sent_in_the_clear_to_another_machine() {
     let server = server();
     // 192.0.2.0/24 is nobody's (RFC 5737): a connection would hang until its limit.
-    let words = ["workspace", "list", "--url", "http://192.0.2.1:8080"];
-    run(&server, &words).refused(1, &["plain http", "--insecure-http"]);
+    let told = run(&server, "workspace list --url http://192.0.2.1:8080");
+    told.refused(1, &["plain http", "--insecure-http"]);
 }
 
 #[test]
 fn a_default_data_directory_beside_us_is_enough() {
     let home = tempfile::tempdir().unwrap();
-    let server = tokenward_testkit::Server::builder()
-        .data_dir(&home.path().join("tokenward-data"))
-        .start();
-    let mut command = program();
-    command.current_dir(home.path());
-    ran(&mut command, &["workspace", "create", "acme"]).expect(0);
-    assert_contains(run(&server, &["workspace", "list"]).expect(0), "acme");
+    let data = home.path().join("tokenward-data");
+    let server = Server::builder().data_dir(&data).start();
+    Ran::of(program().current_dir(home.path()), "workspace create acme").expect(0);
+    run(&server, "workspace list").says("acme");
 }
 
 #[test]
 fn server_at_the_address_that_is_not_the_admin_api_is_named() {
     let server = server();
-    let internal = ["workspace", "list", "--url", server.internal()];
-    run(&server, &internal).refused(
+    let list = |url: &str| run(&server, &format!("workspace list --url {url}"));
+    let told = list(server.internal());
+    told.refused(
         1,
         &[
             "the admin API is not served there",
@@ -109,58 +95,40 @@ fn server_at_the_address_that_is_not_the_admin_api_is_named() {
         ],
     );
     // A gateway or another server answers with a page of its own.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let page = std::thread::spawn(move || {
-        use std::io::{Read as _, Write as _};
-        let mut stream = accept(&listener, "the command's connection", PROGRAM_LIMIT);
-        stream
-            .set_read_timeout(Some(PROGRAM_LIMIT))
-            .expect("a deadline");
-        let mut head = [0; 4_096];
-        let _ = stream.read(&mut head);
-        let page =
-            "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 6\r\nconnection: close\r\n\r\n<html>";
-        stream.write_all(page.as_bytes()).expect("an answer");
-    });
-    run(&server, &["workspace", "list", "--url", &url])
-        .refused(1, &["answered 502, but not as Tokenward's admin API"]);
-    page.join().unwrap();
+    let page = "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 6\r\nconnection: close\r\n\r\n<html>";
+    let (url, answering) = answering(vec![page.to_owned()]);
+    list(&url).refused(1, &["answered 502, but not as Tokenward's admin API"]);
+    answering.join().unwrap();
 }
 
 #[test]
 fn client_named_by_its_label_alone_is_told_what_to_add() {
     let server = server();
-    let none = run(&server, &["client", "show", "erp"]);
+    let none = run(&server, "client show erp");
     none.refused(2, &["add --workspace and --environment", "client list"]);
-    assert!(!none.stderr.contains("--data-dir"), "{none:?}");
-    run(&server, &["client", "show", "erp", "-w", "acme"]).refused(2, &["add --environment"]);
+    assert_lacks(&none.stderr, "--data-dir");
+    run(&server, "client show erp -w acme").refused(2, &["add --environment"]);
 }
 
 #[test]
 fn json_is_understood_before_and_after_the_command() {
     let server = server();
-    for words in [
-        &["--json", "status"][..],
-        &["status", "--json"],
-        &["--json", "workspace", "list"],
-        &["workspace", "--json", "list"],
+    for line in [
+        "--json status",
+        "status --json",
+        "--json workspace list",
+        "workspace --json list",
     ] {
-        run(&server, words).json();
+        let _ = run(&server, line).json();
     }
     let told = run(
         &server,
-        &words("--json client show 00000000-0000-4000-8000-000000000000"),
+        "--json client show 00000000-0000-4000-8000-000000000000",
     );
-    let problem: Value = serde_json::from_str(&told.stderr).expect("a problem document");
-    assert_eq!(problem["status"], 404);
+    assert_eq!(problem(&told)["status"], 404);
     let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("copy");
-    let backed = ran(
-        &mut at(&server),
-        &["--json", "backup", copy.to_str().unwrap()],
-    )
-    .json();
+    let backup = format!("--json backup {}/copy", folder.path().display());
+    let backed = run(&server, &backup).json();
     assert!(backed["audit_hash"].is_string(), "{backed}");
 }
 
@@ -171,74 +139,57 @@ fn empty_variables_are_unset() {
     for name in ["URL", "CA_FILE", "ADMIN_KEY", "ADMIN_KEY_FILE"] {
         command.env(format!("TOKENWARD_{name}"), " ");
     }
-    ran(&mut command, &["workspace", "list"]).expect(0);
+    Ran::of(&mut command, "workspace list").expect(0);
 }
 
 #[test]
 fn key_file_that_others_may_read_is_warned_of() {
-    use std::os::unix::fs::PermissionsExt as _;
     let server = server();
-    let file = server.data_dir().join("admin-key");
-    assert_eq!(run(&server, &["workspace", "list"]).stderr, "");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let told = run(&server, &["workspace", "list"]);
-    told.expect(0);
-    assert!(
-        told.stderr
-            .contains("admin-key: every user of this machine can read it"),
-        "{told:?}"
-    );
+    assert_eq!(run(&server, "workspace list").stderr, "");
+    change_mode(&server.data_dir().join("admin-key"), 0o644);
+    let told = run(&server, "workspace list");
+    told.warns("admin-key: every user of this machine can read it");
 }
 
 #[test]
 fn completions_and_manual_pages_come_from_the_commands() {
     for shell in ["bash", "zsh", "fish"] {
-        let script = ran(&mut program(), &["completions", shell]);
-        assert!(script.expect(0).contains("admin-key"), "{shell}");
+        Ran::of(&mut program(), &format!("completions {shell}")).says("admin-key");
     }
-    let bash = ran(&mut program(), &["completions", "bash"]);
+    let bash = Ran::of(&mut program(), "completions bash");
     let mut syntax = std::process::Command::new("bash");
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("completions");
     std::fs::write(&script, &bash.stdout).unwrap();
-    assert!(
-        finish(syntax.arg("-n").arg(&script), PROGRAM_LIMIT)
-            .status
-            .success()
-    );
-    ran(&mut program(), &["man", folder.path().to_str().unwrap()]).expect(0);
+    let checked = finish(syntax.arg("-n").arg(&script), PROGRAM_LIMIT);
+    assert!(checked.status.success());
+    let place = folder.path().display();
+    Ran::of(&mut program(), &format!("man {place}")).expect(0);
     let page = std::fs::read_to_string(folder.path().join("tokenward-client-create.1")).unwrap();
-    assert!(page.contains("secret\\-file"), "{page}");
-    ran(&mut program(), &["man", "/no/such/folder"]).refused(1, &["/no/such/folder"]);
+    assert_contains(&page, "secret\\-file");
+    Ran::of(&mut program(), "man /no/such/folder").refused(1, &["/no/such/folder"]);
 }
 
 #[test]
 fn reader_that_goes_away_ends_the_server_commands_quietly() {
     let server = server();
-    for words in [
-        &["completions", "bash"][..],
-        &[
-            "config",
-            "check",
-            "--public=127.0.0.1:0",
-            "--internal=127.0.0.1:0",
-        ],
-        &["digest-key", "list"],
-        &["workspace", "list"],
+    for line in [
+        "completions bash",
+        "config check --public=127.0.0.1:0 --internal=127.0.0.1:0",
+        "digest-key list",
+        "workspace list",
     ] {
         let mut command = at(&server);
         command
-            .args(words)
+            .args(words(line))
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped());
         let mut child = command.spawn().expect("the program runs");
         drop(child.stdout.take());
-        let ended = tokenward_testkit::finish_child(child, "tokenward", PROGRAM_LIMIT);
+        let ended = finish_child(child, "tokenward", PROGRAM_LIMIT);
         let told = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert!(
-            !told.contains("panicked") && !told.contains("Broken pipe"),
-            "{words:?}: {told}"
-        );
-        assert_ne!(ended.status.code(), Some(101), "{words:?}: {told}");
+        assert_lacks(&told, "panicked");
+        assert_lacks(&told, "Broken pipe");
+        assert_ne!(ended.status.code(), Some(101), "{line}: {told}");
     }
 }

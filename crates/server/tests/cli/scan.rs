@@ -1,37 +1,19 @@
 //! Finding credentials in files, and asking the server whether they live.
 
-use crate::run::{Ran, at, erp, on_erp, program, ran, run, server, word, words};
+use crate::run::{erp, program, run, server};
 use serde_json::Value;
-use std::io::Write as _;
-use std::process::Stdio;
+use tokenward_testkit::{Ran, assert_contains, assert_lacks, text};
 
-/// The finds of a scan with `--json`, as file name and state, in order.
-fn states(scan: &Ran) -> Vec<(String, String)> {
-    let lines = scan
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).expect("a JSON object a line"));
-    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    lines
-        .filter(|line| line["type"] == "find")
-        .map(|line| {
-            (
-                text(&line["path"])
-                    .rsplit('/')
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned(),
-                text(&line["state"]),
-            )
-        })
-        .collect()
-}
-
-fn pairs(expect: &[(&str, &str)]) -> Vec<(String, String)> {
-    expect
-        .iter()
-        .map(|(name, state)| ((*name).to_owned(), (*state).to_owned()))
-        .collect()
+/// The finds of a scan with `--json` as file names and states, in order.
+fn states(scan: &Ran) -> String {
+    let lines = scan.stdout.lines();
+    let lines =
+        lines.map(|line| serde_json::from_str::<Value>(line).expect("a JSON object a line"));
+    let finds = lines.filter(|line| line["type"] == "find").map(|line| {
+        let (path, state) = (text(&line, "/path"), line["state"].as_str().unwrap_or("-"));
+        format!("{} {state}", path.rsplit('/').next().unwrap_or_default())
+    });
+    finds.collect::<Vec<_>>().join(", ")
 }
 
 #[tokio::test]
@@ -49,75 +31,53 @@ async fn what_lives_is_told_from_what_is_dead() {
     write("d.key", &server.admin_key());
     write("e.txt", "nothing to see: 1.0, tw-secret.sandbox.");
 
-    let words = ["scan", "--json", word(folder.path())];
-    let offline = ran(&mut program(), &words);
+    let place = folder.path().display();
+    let offline = Ran::of(&mut program(), &format!("scan --json {place}"));
     offline.expect(1);
-    assert_eq!(
-        states(&offline),
-        pairs(&[
-            ("a.env", "-"),
-            ("b.bin", "-"),
-            ("c.secret", "-"),
-            ("d.key", "-")
-        ])
-    );
+    let finds = "a.env -, b.bin -, c.secret -, d.key -";
+    assert_eq!(states(&offline), finds);
 
-    let before = on_erp(&server, "client", "show", &[]).json();
-    let online = ran(&mut at(&server), &[&words[..], &["--online"]].concat());
+    let before = run(&server, "client show @erp --json").json();
+    let online = run(&server, &format!("scan --json {place} --online"));
     online.expect(3);
-    assert_eq!(
-        states(&online),
-        pairs(&[
-            ("a.env", "dead"),
-            ("b.bin", "live"),
-            ("c.secret", "live"),
-            ("d.key", "live")
-        ])
-    );
-    let after = on_erp(&server, "client", "show", &[]).json();
+    let finds = "a.env dead, b.bin live, c.secret live, d.key live";
+    assert_eq!(states(&online), finds);
+    let after = run(&server, "client show @erp --json").json();
     assert_eq!(
         (&before["token"], &before["secrets"]),
         (&after["token"], &after["secrets"]),
         "asking changed nothing"
     );
 
-    on_erp(&server, "client", "delete", &["--yes"]).expect(0);
+    run(&server, "client delete @erp --json --yes").expect(0);
     std::fs::remove_file(folder.path().join("d.key")).unwrap();
-    let dead = ran(&mut at(&server), &[&words[..], &["--online"]].concat());
+    let dead = run(&server, &format!("scan --json {place} --online"));
     dead.expect(1);
-    assert_eq!(
-        states(&dead),
-        pairs(&[("a.env", "dead"), ("b.bin", "dead"), ("c.secret", "dead")])
-    );
+    let finds = "a.env dead, b.bin dead, c.secret dead";
+    assert_eq!(states(&dead), finds);
 
-    let text = run(&server, &["scan", "--online", word(folder.path())]);
-    for shown in [&offline, &online, &dead, &text] {
+    let plain = run(&server, &format!("scan --online {place}"));
+    for shown in [&offline, &online, &dead, &plain] {
         let all = format!("{}{}", shown.stdout, shown.stderr);
         for credential in [&old, &live, &secret, &server.admin_key()] {
-            assert!(
-                !all.contains(&credential[credential.len() - 64..]),
-                "a scan must not show what it finds: {all}"
-            );
+            // A scan must not show what it finds.
+            assert_lacks(&all, &credential[credential.len() - 64..]);
         }
     }
-    let place = format!(
-        "{}:2:7: access token of client",
-        folder.path().join("a.env").display()
-    );
-    assert!(text.stdout.contains(&place), "{text:?}");
+    let found = format!("{place}/a.env:2:7: access token of client");
+    assert_contains(&plain.stdout, &found);
 }
 
 #[test]
 fn nothing_found_is_exit_code_0_and_a_missing_path_4() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a"), "nothing").unwrap();
-    let clean = ran(&mut program(), &["scan", word(folder.path())]);
-    assert_eq!(
-        (clean.expect(0), clean.stderr.as_str()),
-        ("", "1 files, 7 bytes read, 0 found\n")
-    );
-    let missing = folder.path().join("missing");
-    ran(&mut program(), &["scan", word(&missing)]).refused(4, &["missing: not read: No such file"]);
+    let place = folder.path().display();
+    let clean = Ran::of(&mut program(), &format!("scan {place}"));
+    assert_eq!(clean.expect(0), "");
+    assert_eq!(clean.stderr, "1 files, 7 bytes read, 0 found\n");
+    let missing = Ran::of(&mut program(), &format!("scan {place}/missing"));
+    missing.refused(4, &["missing: not read: No such file"]);
 }
 
 #[test]
@@ -125,35 +85,21 @@ fn standard_input_is_scanned_and_an_unreachable_server_is_said() {
     let server = server();
     let secret = erp(&server);
     drop(server);
-    let mut child = program()
-        .args(words(
-            "scan --online --url http://127.0.0.1:9 --internal-url http://127.0.0.1:9 -",
-        ))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(format!("line\nkey {secret}\n").as_bytes())
-        .unwrap();
-    let output =
-        tokenward_testkit::finish_child(child, "tokenward scan", tokenward_testkit::PROGRAM_LIMIT);
-    let (stdout, stderr) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert_eq!(output.status.code(), Some(1), "{stdout} {stderr}");
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("input");
+    std::fs::write(&input, format!("line\nkey {secret}\n")).unwrap();
+    let mut command = program();
+    command.stdin(std::fs::File::open(&input).unwrap());
+    let line = "scan --online --url http://127.0.0.1:9 --internal-url http://127.0.0.1:9 -";
+    let scan = Ran::of(&mut command, line);
+    let found = scan.expect(1);
     assert!(
-        stdout.starts_with("-:2:5: client secret of client ")
-            && stdout.ends_with(", sandbox, unknown\n"),
-        "{stdout}"
+        found.starts_with("-:2:5: client secret of client "),
+        "{found}"
     );
-    assert!(
-        stderr.contains("could not ask: no server answers at http://127.0.0.1:9"),
-        "{stderr}"
+    assert!(found.ends_with(", sandbox, unknown"), "{found}");
+    scan.refused(
+        1,
+        &["could not ask: no server answers at http://127.0.0.1:9"],
     );
 }

@@ -1,13 +1,16 @@
 //! The same on a terminal: a real one, made for the test.
 
-use crate::run::{ERP, at, erp, on_erp, server};
+use crate::run::{ERP, at, erp, run, server};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::process::Command;
 use std::sync::mpsc::RecvTimeoutError;
-use tokenward_testkit::{PROGRAM_LIMIT, Server, assert_contains, ended, expect_error};
+use tokenward_testkit::{
+    PROGRAM_LIMIT, Server, assert_contains, assert_contains_all, assert_lacks, ended, expect_error,
+    words,
+};
 
 /// Runs a command on a terminal. When `prompt` appears, `answer` is typed. Everything shown, and
 /// the exit code.
@@ -69,15 +72,14 @@ fn on_terminal(command: &mut Command, columns: u16, prompt: &str, answer: &str) 
             typed = true;
         }
     }
-    let code = ended(&mut child, "tokenward", PROGRAM_LIMIT)
-        .code()
-        .expect("an exit code");
+    let ended = ended(&mut child, "tokenward", PROGRAM_LIMIT);
+    let code = ended.code().expect("an exit code");
     (String::from_utf8_lossy(&shown).into_owned(), code)
 }
 
 fn delete(server: &Server, answer: &str) -> (String, i32) {
     let mut command = at(server);
-    command.args(["client", "delete"]).args(&ERP[..4]);
+    command.args(["client", "delete"]).args(words(ERP));
     on_terminal(&mut command, 80, "Type \"erp\": ", answer)
 }
 
@@ -89,10 +91,8 @@ async fn deleting_wants_the_label_typed_back() {
     assert_eq!(code, 1, "{shown}");
     assert_contains(&shown, "permanently");
     assert_contains(&shown, "nothing was done");
-    assert_eq!(
-        on_erp(&server, "client", "show", &[]).json()["state"],
-        "enabled"
-    );
+    let kept = run(&server, "client show @erp --json").json();
+    assert_eq!(kept["state"], "enabled");
 
     let (shown, code) = delete(&server, "erp\n");
     assert_eq!(code, 0, "{shown}");
@@ -113,18 +113,10 @@ fn a_person_gets_tables_and_colour() {
     };
     let (plain, code) = show(200, "1");
     assert_eq!(code, 0, "{plain}");
-    assert!(
-        plain.contains('│') && plain.contains("LABEL") && !plain.contains('\x1b'),
-        "{plain:?}"
-    );
-    let (coloured, _) = show(200, "");
-    assert!(
-        coloured.contains('│') && coloured.contains('\x1b'),
-        "{coloured:?}"
-    );
+    assert_contains_all(&plain, &["│", "LABEL"]);
+    assert_lacks(&plain, "\x1b");
+    assert_contains_all(&show(200, "").0, &["│", "\x1b"]);
     let (narrow, _) = show(60, "1");
-    assert!(
-        narrow.contains("LABEL        erp") && !narrow.contains('│'),
-        "{narrow:?}"
-    );
+    assert_contains(&narrow, "LABEL        erp");
+    assert_lacks(&narrow, "│");
 }

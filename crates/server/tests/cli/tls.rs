@@ -1,40 +1,23 @@
 //! A server behind a certificate of the operator's own making.
 
-use crate::run::{run, word};
-use tokenward_testkit::Server;
+use crate::run::run;
+use tokenward_testkit::{SelfSigned, Server, assert_lacks};
 
 #[test]
 fn a_certificate_nobody_knows_is_refused_until_it_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let (certificate, key) = (
-        folder.path().join("cert.pem"),
-        folder.path().join("key.pem"),
-    );
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let server = Server::builder()
-        .arg("--public-tls-certificate")
-        .arg(word(&certificate))
-        .arg("--public-tls-key")
-        .arg(word(&key))
-        .start();
-    assert!(
-        server.public().starts_with("https://"),
-        "{}",
-        server.public()
-    );
+    let own = SelfSigned::new(folder.path(), &["127.0.0.1"]);
+    let server = Server::builder().args(&own.arguments("public")).start();
+    assert!(server.public().starts_with("https://"));
 
-    let told = run(&server, &["workspace", "list"]);
+    let told = run(&server, "workspace list");
     told.refused(1, &["is not accepted (UnknownIssuer)", "--ca-file"]);
-    assert!(
-        !told.stderr.contains("tokenward serve"),
-        "it runs: {told:?}"
-    );
-    run(
-        &server,
-        &["workspace", "list", "--ca-file", word(&certificate)],
-    )
-    .expect(0);
-    run(&server, &["workspace", "list", "--ca-file", word(&key)]).refused(1, &["no certificate"]);
+    // It runs.
+    assert_lacks(&told.stderr, "tokenward serve");
+    let trusting = |file: &std::path::Path| {
+        let line = format!("workspace list --ca-file {}", file.display());
+        run(&server, &line)
+    };
+    trusting(&own.certificate).expect(0);
+    trusting(&own.key).refused(1, &["no certificate"]);
 }
