@@ -1,31 +1,19 @@
 //! An address gets notices when its owner has confirmed it, until its owner stops them, and never many in an hour.
 
-use crate::world::{CONFIRM, MailServer, STOP, World, until};
+use crate::world::{CONFIRM, MailServer, STOP, World, link_in, machine_seconds, mailing, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{ApiClient, NewClient, Server, assert_contains, faketime};
-use tokenward_testkit::{expect_json, expect_status, free_port};
+use tokenward_testkit::{
+    ApiClient, NewClient, assert_contains, assert_contains_all, assert_lacks, expect_status,
+    faketime, free_port, text,
+};
 
 const VICTIM: &str = "victim@third.example";
-
-/// The arguments of a server that sends mail through this port.
-fn arguments(port: u16) -> [String; 6] {
-    [
-        "--mail-url".to_owned(),
-        format!("smtp://127.0.0.1:{port}"),
-        "--mail-from".to_owned(),
-        "Tokenward <tokens@example.com>".to_owned(),
-        "--public-url".to_owned(),
-        "https://tokens.example.com".to_owned(),
-    ]
-}
 
 async fn world() -> (World, MailServer) {
     let port = free_port();
     let server = MailServer::on(port);
-    let arguments = arguments(port);
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    (World::with(&arguments).await, server)
+    (World::mailing(port, &[]).await, server)
 }
 
 async fn set_emails(world: &World, client: &ApiClient, emails: &[&str]) {
@@ -36,12 +24,10 @@ async fn set_emails(world: &World, client: &ApiClient, emails: &[&str]) {
 
 /// The actions on addresses in the audit log.
 async fn acts(world: &World) -> Vec<String> {
-    let page = expect_json(world.call(Method::GET, "/audit?limit=1000", None), 200).await;
-    let actions = page["items"].as_array().unwrap().iter();
-    let actions = actions.map(|entry| entry["action"].as_str().unwrap().to_owned());
+    let entries = world.api.items("/audit?limit=1000").await;
+    let mut actions: Vec<String> = entries.iter().map(|one| text(one, "/action")).collect();
+    actions.retain(|action| action.starts_with("notice_address."));
     actions
-        .filter(|action| action.starts_with("notice_address."))
-        .collect()
 }
 
 #[tokio::test]
@@ -72,9 +58,8 @@ async fn an_address_gets_no_notice_until_its_owner_confirms_it() {
     expect_status(world.choose(VICTIM, "token.generated", "immediate"), 200).await;
     world.generate(&erp).await;
     let told = mails.letters_about("access token generated", 1);
-    assert!(told[0]["text"].as_str().unwrap().contains("generation: 6"));
-    let subjects: Vec<Value> = mails.letters_to(VICTIM);
-    assert_eq!(subjects.len(), 2, "{subjects:?}");
+    assert_contains(&text(&told[0], "/text"), "generation: 6");
+    assert_eq!(mails.letters_to(VICTIM).len(), 2);
 }
 
 #[tokio::test]
@@ -123,12 +108,8 @@ async fn confirmation_mails_are_limited_per_mailbox_across_workspaces() {
     let refused = again().await.expect_error(429, "TOO_MANY_ATTEMPTS");
     assert!(!refused.header("retry-after").is_empty());
     // A further address of the mailbox stays pending without a mail.
-    set_emails(
-        &world,
-        &erp,
-        &["ops+1@third.example", "ops+3@third.example"],
-    )
-    .await;
+    let further = ["ops+1@third.example", "ops+3@third.example"];
+    set_emails(&world, &erp, &further).await;
     assert_eq!(world.states(&erp).await, ["pending", "pending"]);
     // Each link is for its own workspace and address.
     assert_eq!(world.open(Method::POST, &far).await.0, 200);
@@ -158,13 +139,10 @@ async fn links_cannot_be_guessed() {
     assert_eq!(statuses[..15], [404; 15]);
     assert_eq!(*statuses.last().unwrap(), 429);
     // A stranger's form is refused, whatever it holds.
-    let url = format!("{}{stop}", world.server.public());
-    let foreign = reqwest::Client::new()
-        .post(url)
-        .header("origin", "https://evil.example")
-        .header("sec-fetch-site", "cross-site")
-        .send();
-    assert_eq!(foreign.await.unwrap().status(), 403);
+    let foreign = world.api.public(Method::POST, &stop);
+    let foreign = foreign.header("origin", "https://evil.example");
+    let foreign = foreign.header("sec-fetch-site", "cross-site");
+    expect_status(world.api.send(foreign), 403).await;
     assert_eq!(world.states(&erp).await, ["confirmed"]);
 }
 
@@ -172,10 +150,7 @@ async fn links_cannot_be_guessed() {
 async fn no_link_of_a_mail_is_logged_at_any_level() {
     let port = free_port();
     let mails = MailServer::on(port);
-    let arguments = arguments(port);
-    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    arguments.extend(["--log", "trace"]);
-    let world = World::with(&arguments).await;
+    let world = World::mailing(port, &["--log=trace"]).await;
     world.mailed("erp", &[VICTIM]).await;
     let confirm = mails.link(VICTIM, CONFIRM, 1);
     let stop = mails.link(VICTIM, STOP, 1);
@@ -188,13 +163,12 @@ async fn no_link_of_a_mail_is_logged_at_any_level() {
     }
     let log = until("the lines of all requests", async || {
         let log = world.server.output();
-        let lines = log.matches("(link)").count();
-        (lines >= 6).then_some(log)
+        (log.matches("(link)").count() >= 6).then_some(log)
     });
     let log = log.await;
     for link in [&confirm, &stop] {
         let (_, secret) = link.rsplit_once('/').unwrap();
-        assert!(!log.contains(&secret[..20]), "{log}");
+        assert_lacks(&log, &secret[..20]);
     }
 }
 
@@ -208,23 +182,15 @@ async fn the_link_in_a_notice_stops_notices_of_that_workspace() {
     let link = mails.link(VICTIM, CONFIRM, 2);
     assert_eq!(world.open(Method::POST, &link).await.0, 200);
     world.generate(&erp).await;
-    let letter = mails
-        .letters_about("erp: access token generated", 1)
-        .remove(0);
+    let letter = &mails.letters_about("erp: access token generated", 1)[0];
     assert_eq!(letter["one_click"], "List-Unsubscribe=One-Click");
-    let text = letter["text"].as_str().unwrap();
-    let stop = &text[text.find(STOP).unwrap()..];
-    let stop = stop.split_whitespace().next().unwrap();
-    let header = letter["unsubscribe"].as_str().unwrap();
-    assert!(header.contains(STOP), "{header}");
-    assert_eq!(world.open(Method::GET, stop).await.0, 200);
-    assert_eq!(
-        world.states(&erp).await,
-        ["confirmed"],
-        "opening it changes nothing"
-    );
+    let stop = link_in(letter, STOP).unwrap();
+    assert_contains(&text(letter, "/unsubscribe"), STOP);
+    assert_eq!(world.open(Method::GET, &stop).await.0, 200);
+    // Opening it changes nothing.
+    assert_eq!(world.states(&erp).await, ["confirmed"]);
     for _ in 0..2 {
-        assert_eq!(world.open(Method::POST, stop).await.0, 200);
+        assert_eq!(world.open(Method::POST, &stop).await.0, 200);
     }
     assert_eq!(world.states(&erp).await, ["stopped"]);
     let before = mails.letters_about("erp: ", 1).len();
@@ -242,16 +208,9 @@ async fn the_link_in_a_notice_stops_notices_of_that_workspace() {
     let one = json!({ "email": VICTIM });
     let answer = world.call(Method::POST, &path, Some(one)).await;
     answer.expect_error(409, "ADDRESS_STOPPED");
-    let acts = acts(&world).await;
-    assert_eq!(
-        acts,
-        [
-            "notice_address.confirm",
-            "notice_address.preferences",
-            "notice_address.confirm",
-            "notice_address.stop"
-        ]
-    );
+    let expected = ["confirm", "preferences", "confirm", "stop"];
+    let expected = expected.map(|act| format!("notice_address.{act}"));
+    assert_eq!(acts(&world).await, expected);
     let broken = format!("{stop}A");
     assert_eq!(world.open(Method::POST, &broken).await.0, 404);
 }
@@ -260,21 +219,18 @@ async fn the_link_in_a_notice_stops_notices_of_that_workspace() {
 async fn without_a_public_url_addresses_stay_pending_and_the_answer_says_why() {
     let port = free_port();
     let mails = MailServer::on(port);
-    let all = arguments(port);
-    let arguments: Vec<&str> = all.iter().take(4).map(String::as_str).collect();
-    let world = World::with(&arguments).await;
+    let url = format!("--mail-url=smtp://127.0.0.1:{port}");
+    let world = World::with(&[&url, "--mail-from=tokens@example.com"]).await;
     let erp = world.mailed("erp", &[VICTIM]).await;
     world.generate(&erp).await;
     let path = format!("/clients/{}/confirmation-mails", erp.id);
     let answer = world.call(Method::POST, &path, None).await;
     let answer = answer.expect_error(409, "CONFIRMATION_UNAVAILABLE");
-    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
-    assert!(detail.contains("public_url"), "{detail}");
+    assert_contains(&text(&answer.json(), "/detail"), "public_url");
     assert_eq!(world.states(&erp).await, ["pending"]);
     assert_eq!(world.notices().await, Vec::<Value>::new());
     assert!(mails.letters().is_empty());
-    let warned = world.server.output();
-    assert_contains(&warned, "no confirmation link can be sent");
+    assert_contains(&world.server.output(), "no confirmation link can be sent");
 }
 
 #[tokio::test]
@@ -283,20 +239,11 @@ async fn what_is_beyond_the_limit_of_an_hour_comes_in_one_mail_in_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let clock = folder.path().join("clock");
     // Early in an hour of the server's clock, so that none ends while it is being filled.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "libfaketime counts from the machine's clock"
-    )]
-    let now = std::time::SystemTime::now();
-    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let offset = HOUR - i64::try_from(now).unwrap() % HOUR;
+    let offset = HOUR - machine_seconds() % HOUR;
     faketime::set(&clock, offset);
     let port = free_port();
     let mails = MailServer::on(port);
-    let builder = Server::builder().clock(&clock);
-    let arguments = arguments(port);
-    let builder = builder.args(&arguments);
-    let mut world = World::of(builder).await;
+    let mut world = World::of(mailing(port).clock(&clock)).await;
     let erp = world.confirmed(&mails, "erp", &[VICTIM]).await;
     for _ in 0..32 {
         world.generate(&erp).await;
@@ -323,23 +270,16 @@ async fn what_is_beyond_the_limit_of_an_hour_comes_in_one_mail_in_the_next() {
     })
     .await;
     world.outbox("twenty mails and no more", held).await;
-    assert_eq!(
-        mails.letters_to(VICTIM).len(),
-        21,
-        "with the confirmation mail"
-    );
+    // With the confirmation mail.
+    assert_eq!(mails.letters_to(VICTIM).len(), 21);
     faketime::set(&clock, offset + HOUR);
     let all = |notices: &[Value]| notices.iter().all(|one| one["state"] == "delivered");
     world.outbox("the rest to be delivered", all).await;
     let letters = mails.letters_to(VICTIM);
     assert_eq!(letters.len(), 22, "one more");
     let last = letters.last().unwrap();
-    let subject = last["subject"].as_str().unwrap();
-    assert!(
-        subject.starts_with("[Tokenward] 1") && subject.ends_with(" notifications"),
-        "{subject}"
-    );
-    let text = last["text"].as_str().unwrap();
-    assert_contains(text, "erp: access token generated");
-    assert_contains(text, STOP);
+    let subject = text(last, "/subject");
+    assert!(subject.starts_with("[Tokenward] 1"), "{subject}");
+    assert!(subject.ends_with(" notifications"), "{subject}");
+    assert_contains_all(&text(last, "/text"), &["erp: access token generated", STOP]);
 }

@@ -2,49 +2,24 @@
 
 use crate::world::{MailServer, World, until};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::net::TcpListener;
-use tokenward_testkit::{PROGRAM_LIMIT, accept, assert_lacks};
-use tokenward_testkit::{assert_contains, free_port};
-
-const FROM: [&str; 2] = ["--mail-from", "Tokenward <tokens@example.com>"];
-
-/// Links in mails lead there; the tests follow them on the server's own address.
-const PUBLIC: [&str; 2] = ["--public-url", "https://tokens.example.com"];
-
-fn url(port: u16) -> String {
-    format!("smtp://127.0.0.1:{port}")
-}
-
-async fn mailing(port: u16) -> World {
-    World::with(&[
-        "--mail-url",
-        &url(port),
-        FROM[0],
-        FROM[1],
-        PUBLIC[0],
-        PUBLIC[1],
-    ])
-    .await
-}
+use tokenward_testkit::{PROGRAM_LIMIT, accept, assert_contains, assert_lacks, free_port, text};
 
 #[tokio::test]
 async fn each_address_gets_a_letter_that_holds_no_secret() {
     let port = free_port();
     let server = MailServer::on(port);
-    let world = mailing(port).await;
-    let erp = world
-        .confirmed(&server, "erp", &["a@example.com", "b@example.com"])
-        .await;
+    let world = World::mailing(port, &[]).await;
+    let emails = ["a@example.com", "b@example.com"];
+    let erp = world.confirmed(&server, "erp", &emails).await;
     let silent = world.client("silent").await;
     world.generate(&silent).await;
     let token = world.generate(&erp).await;
     let letters = server.letters_about("access token generated", 2);
-    let mut to: Vec<_> = letters
-        .iter()
-        .map(|letter| letter["to"][0].as_str().unwrap())
-        .collect();
+    let mut to: Vec<_> = letters.iter().map(|letter| text(letter, "/to/0")).collect();
     to.sort_unstable();
-    assert_eq!(to, ["a@example.com", "b@example.com"]);
+    assert_eq!(to, emails);
     for letter in server.letters() {
         assert_eq!(letter["from"], "tokens@example.com");
         assert_eq!(letter["auto_submitted"], "auto-generated");
@@ -54,18 +29,16 @@ async fn each_address_gets_a_letter_that_holds_no_secret() {
         assert_lacks(text, &token);
         assert_lacks(text, &erp.secret);
     }
-    assert_eq!(
-        letters[0]["subject"],
-        "[Tokenward sandbox] erp: access token generated"
-    );
-    assert_contains(letters[0]["text"].as_str().unwrap(), "generation: 1");
+    let subject = "[Tokenward sandbox] erp: access token generated";
+    assert_eq!(letters[0]["subject"], subject);
+    assert_contains(&text(&letters[0], "/text"), "generation: 1");
 }
 
 #[tokio::test]
 async fn letters_wait_for_a_mail_server_that_is_away() {
     let port = free_port();
     let server = MailServer::on(port);
-    let world = mailing(port).await;
+    let world = World::mailing(port, &[]).await;
     let erp = world.confirmed(&server, "erp", &["a@example.com"]).await;
     drop(server);
     for _ in 0..3 {
@@ -77,27 +50,18 @@ async fn letters_wait_for_a_mail_server_that_is_away() {
     };
     let failed = |notices: &[Value]| {
         let notices = generated(notices);
-        notices.len() == 3
-            && notices
-                .iter()
-                .all(|one| one["attempts"] != 0 && one["state"] == "waiting")
+        let failed = |one: &Value| one["attempts"] != 0 && one["state"] == "waiting";
+        notices.len() == 3 && notices.iter().all(failed)
     };
     let notices = generated(&world.outbox("three attempts in vain", failed).await);
-    assert_eq!(
-        notices[0]["last_error"],
-        "the mail server could not be reached"
-    );
+    let why = "the mail server could not be reached";
+    assert_eq!(notices[0]["last_error"], why);
     assert_eq!(notices[0]["email"], "a@example.com");
     let server = MailServer::on(port);
     let delivered = |notices: &[Value]| notices.iter().all(|one| one["state"] == "delivered");
     world.outbox("all to be delivered", delivered).await;
     let letters = server.letters_about("access token generated", 3);
-    let mut texts: Vec<_> = letters
-        .iter()
-        .map(|letter| letter["text"].as_str().unwrap())
-        .collect();
-    texts.sort_unstable();
-    texts.dedup();
+    let texts: BTreeSet<_> = letters.iter().map(|letter| text(letter, "/text")).collect();
     assert_eq!((letters.len(), texts.len()), (3, 3));
 }
 
@@ -106,7 +70,7 @@ async fn a_mail_server_that_hangs_keeps_no_caller_waiting() {
     // It takes connections and never says a word.
     let port = free_port();
     let server = MailServer::on(port);
-    let world = mailing(port).await;
+    let world = World::mailing(port, &[]).await;
     let erp = world.confirmed(&server, "erp", &["a@example.com"]).await;
     drop(server);
     let listener = until("the port to be free", async || {
@@ -144,25 +108,11 @@ async fn without_a_mail_server_no_letter_is_written() {
 async fn the_mail_server_is_told_the_name_that_is_set_and_labels_stay_as_written() {
     let port = free_port();
     let server = MailServer::on(port);
-    let url = url(port);
-    let hello = ["--mail-hello-name", "tokens.example.com"];
-    let [from, public] = [FROM, PUBLIC];
-    let world = World::with(&[
-        "--mail-url",
-        &url,
-        from[0],
-        from[1],
-        hello[0],
-        hello[1],
-        public[0],
-        public[1],
-    ])
-    .await;
+    let world = World::mailing(port, &["--mail-hello-name=tokens.example.com"]).await;
     let label = "=?utf-8?q?Bcc:_e@f?=";
     let odd = world.confirmed(&server, label, &["a@example.com"]).await;
     world.generate(&odd).await;
     let letters = server.letters_about("access token generated", 1);
     assert_eq!(letters[0]["hello"], "tokens.example.com");
-    let subject = letters[0]["subject"].as_str().unwrap();
-    assert!(subject.contains("utf-8?q?Bcc:_e@f"), "{subject}");
+    assert_contains(&text(&letters[0], "/subject"), "utf-8?q?Bcc:_e@f");
 }

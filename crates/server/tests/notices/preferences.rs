@@ -1,9 +1,9 @@
 //! Each address and webhook is notified of the events that were chosen for it, at the time that was chosen.
 
-use crate::world::{CONFIRM, MailServer, Receiver, World, until};
+use crate::world::{CONFIRM, MailServer, Receiver, World, machine_seconds, mailing, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{Server, expect_json, expect_status, faketime, free_port};
+use tokenward_testkit::{assert_contains, expect_status, faketime, free_port};
 
 const OPS: &str = "ops@example.com";
 
@@ -13,28 +13,11 @@ async fn renewals_come_in_one_mail_a_day_and_misuse_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let clock = folder.path().join("clock");
     // At noon of the server's clock, so that no mail of the day is due while notices are made.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "libfaketime counts from the machine's clock"
-    )]
-    let now = std::time::SystemTime::now();
-    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let noon = DAY + DAY / 2 - i64::try_from(now).unwrap() % DAY;
+    let noon = DAY + DAY / 2 - machine_seconds() % DAY;
     faketime::set(&clock, noon);
     let port = free_port();
     let mails = MailServer::on(port);
-    let url = format!("smtp://127.0.0.1:{port}");
-    let arguments = [
-        "--mail-url",
-        &url,
-        "--mail-from",
-        "tokens@example.com",
-        "--public-url",
-        "https://tokens.example.com",
-    ];
-    let builder = Server::builder().clock(&clock);
-    let builder = builder.args(&arguments);
-    let world = World::of(builder).await;
+    let world = World::of(mailing(port).clock(&clock)).await;
     let erp = world.mailed("erp", &[OPS]).await;
     let link = mails.link(OPS, CONFIRM, 1);
     assert_eq!(world.open(Method::POST, &link).await.0, 200);
@@ -58,14 +41,12 @@ async fn renewals_come_in_one_mail_a_day_and_misuse_at_once() {
     world.outbox("the mail of the day", all).await;
     let letters = mails.letters_to(OPS);
     let last = letters.last().unwrap();
-    assert_eq!(
-        (letters.len(), &last["subject"]),
-        (3, &json!("[Tokenward] 3 notifications"))
-    );
+    assert_eq!(letters.len(), 3);
+    assert_eq!(last["subject"], "[Tokenward] 3 notifications");
     let text = last["text"].as_str().unwrap();
-    assert!(
-        text.contains("[sandbox] erp: access token generated, 3 times, last "),
-        "{text}"
+    assert_contains(
+        text,
+        "[sandbox] erp: access token generated, 3 times, last ",
     );
 }
 
@@ -105,23 +86,21 @@ async fn nobody_is_told_what_was_turned_off() {
     world.generate(&erp).await;
     receiver.messages("token.generated", 1).await;
 
-    let entries = expect_json(world.call(Method::GET, "/audit?limit=1000", None), 200).await;
-    let entries = entries["items"].as_array().unwrap().iter();
-    let mut changes: Vec<_> = entries
-        .filter(|entry| entry["action"] == "webhook.preferences")
-        .map(|entry| {
-            (
-                entry["detail"]["from"].clone(),
-                entry["detail"]["to"].clone(),
-            )
-        })
-        .collect();
-    changes.sort_by_key(|(_, to)| to.to_string());
-    let (off, on) = (
-        json!({ "token.generated": "off" }),
-        json!({ "token.generated": "immediate" }),
+    let mut entries = world.api.items("/audit?limit=1000").await;
+    entries.retain(|entry| entry["action"] == "webhook.preferences");
+    let [off, on] = &entries[..] else {
+        panic!("{entries:?}");
+    };
+    let [as_off, as_on] =
+        ["off", "immediate"].map(|delivery| json!({ "token.generated": delivery }));
+    assert_eq!(
+        (&off["detail"]["from"], &off["detail"]["to"]),
+        (&as_on, &as_off)
     );
-    assert_eq!(changes, [(off.clone(), on.clone()), (on, off)]);
+    assert_eq!(
+        (&on["detail"]["from"], &on["detail"]["to"]),
+        (&as_off, &as_on)
+    );
 }
 
 #[tokio::test]
@@ -135,11 +114,11 @@ async fn preferences_belong_to_addresses_that_clients_name() {
     // A stop and a confirmation keep what was chosen; a client that names the address again does, too.
     world.mailed("pos", &[OPS]).await;
     let listed = until("the list", async || {
-        let listed = expect_json(world.call(Method::GET, &path, None), 200).await;
-        (listed["items"].as_array().unwrap().len() == 1).then_some(listed)
+        let listed = world.api.items(&path).await;
+        (listed.len() == 1).then_some(listed)
     })
     .await;
-    let one = &listed["items"][0];
+    let one = &listed[0];
     assert_eq!(one["email"], json!(OPS));
     assert_eq!(one["state"], "pending");
     let of = |event: &str| {

@@ -5,7 +5,17 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::io::ErrorKind;
 use std::net::TcpListener;
-use tokenward_testkit::{expect_json, free_port};
+use tokenward_testkit::{
+    NewClient, Server, assert_contains, assert_lacks, expect_error, expect_json, free_port, text,
+};
+
+impl World {
+    /// Has a webhook tried.
+    async fn tries(&self, id: &str) {
+        let path = format!("/webhooks/{id}/test");
+        self.call(Method::POST, &path, None).await.expect(202);
+    }
+}
 
 #[tokio::test]
 async fn what_happens_is_told_once_signed_and_without_a_secret() {
@@ -19,27 +29,16 @@ async fn what_happens_is_told_once_signed_and_without_a_secret() {
     world.api.revoke(&erp.id).await.unwrap().expect(200);
     let revoked = receiver.messages("token.revoked", 1).await;
     let all = receiver.received().await;
-    let kinds: Vec<_> = all
-        .iter()
-        .map(|one| one["body"]["type"].as_str().unwrap())
-        .collect();
-    let mut sorted = kinds.clone();
-    sorted.sort_unstable();
-    assert_eq!(
-        sorted,
-        [
-            "client.created",
-            "token.generated",
-            "token.generated",
-            "token.revoked"
-        ]
-    );
+    let mut kinds: Vec<_> = all.iter().map(|one| text(one, "/body/type")).collect();
+    kinds.sort_unstable();
+    let expected = "client.created token.generated token.generated token.revoked";
+    assert_eq!(kinds.join(" "), expected);
     for one in &all {
         assert_eq!(one["verified"], json!([true, false]));
         assert_eq!(one["headers"]["content-type"], "application/json");
         let text = one["text"].as_str().unwrap();
         for hidden in [&token, &erp.secret, &secret] {
-            assert!(!text.contains(hidden.as_str()), "{text}");
+            assert_lacks(text, hidden);
         }
     }
     let data = &revoked[0]["body"]["data"];
@@ -55,11 +54,9 @@ async fn what_happens_is_told_once_signed_and_without_a_secret() {
         .outbox("every notice to be delivered", delivered)
         .await;
     assert_eq!(notices.len(), 4);
-    assert!(
-        notices
-            .iter()
-            .all(|one| one["webhook_id"] == id.as_str() && one["attempts"] == 1)
-    );
+    for one in &notices {
+        assert!(one["webhook_id"] == id.as_str() && one["attempts"] == 1);
+    }
     // The log knows neither the secret nor the address, whose query is its receiver's affair.
     let log = world.server.output();
     assert!(!log.contains(&secret) && !log.contains("hidden"));
@@ -92,8 +89,7 @@ async fn a_receiver_that_fails_is_tried_again_with_the_same_id() {
     let world = World::on_loopback(&[]).await;
     let (id, secret) = world.webhook(&receiver.at("/fail/1/x")).await;
     receiver.knows(&[&secret]).await;
-    let path = format!("/webhooks/{id}/test");
-    world.call(Method::POST, &path, None).await.expect(202);
+    world.tries(&id).await;
     let failed = |notices: &[Value]| notices.len() == 1 && notices[0]["attempts"] == 1;
     let notices = world.outbox("the first attempt", failed).await;
     assert_eq!(notices[0]["state"], "waiting");
@@ -125,10 +121,8 @@ async fn a_receiver_that_hangs_holds_up_nobody_else() {
     world.outbox("the good receiver to have all", all).await;
     // Each of its few places is kept for ten seconds: to get this far it would need longer than a test waits.
     let received = receiver.received().await;
-    let hanging = received
-        .iter()
-        .filter(|one| one["path"] == "/hang/x")
-        .count();
+    let hanging = received.iter().filter(|one| one["path"] == "/hang/x");
+    let hanging = hanging.count();
     assert!((1..=generates / 2).contains(&hanging), "{hanging}");
 }
 
@@ -137,15 +131,9 @@ async fn a_redirect_is_not_followed() {
     let receiver = Receiver::start();
     let world = World::on_loopback(&[]).await;
     let (id, _) = world.webhook(&receiver.at("/redirect")).await;
-    world
-        .call(Method::POST, &format!("/webhooks/{id}/test"), None)
-        .await
-        .expect(202);
-    let failed = |notices: &[Value]| {
-        notices
-            .iter()
-            .any(|one| one["last_error"] == "it answered 302")
-    };
+    world.tries(&id).await;
+    let refused = |one: &Value| one["last_error"] == "it answered 302";
+    let failed = |notices: &[Value]| notices.iter().any(refused);
     world.outbox("the refusal", failed).await;
     let paths = receiver.received().await;
     assert!(paths.iter().all(|one| one["path"] == "/redirect"));
@@ -172,24 +160,21 @@ async fn nothing_leads_into_a_network_that_is_not_named() {
         "https://169.254.169.254/latest/meta-data/".to_owned(),
         "https://[fd00:ec2::254]/".to_owned(),
     ] {
-        let refused = world
-            .call(Method::POST, &path, Some(json!({ "url": url })))
-            .await;
-        assert_eq!(refused.expect(400).json()["field"], "url", "{url}");
+        let refused = world.call(Method::POST, &path, Some(json!({ "url": url })));
+        let refused = expect_json(refused, 400).await;
+        assert_eq!(refused["field"], "url", "{url}");
     }
     // A name is judged by what it resolves to, when it is connected to.
     let (id, _) = world.webhook(&format!("https://localhost:{port}/")).await;
-    world
-        .call(Method::POST, &format!("/webhooks/{id}/test"), None)
-        .await
-        .expect(202);
+    world.tries(&id).await;
     let tried = |notices: &[Value]| notices.len() == 1 && notices[0]["attempts"] == 2;
     let notices = world.outbox("two attempts", tried).await;
     let why = notices[0]["last_error"].as_str().unwrap();
     // What a name resolves to inside is for the log: workspace admins and auditors read this.
-    assert!(why.contains("no public address"), "{why}");
-    assert!(!why.contains("127.0.0.1") && !why.contains("::1"), "{why}");
-    assert!(world.server.output().contains("127.0.0.1"));
+    assert_contains(why, "no public address");
+    assert_lacks(why, "127.0.0.1");
+    assert_lacks(why, "::1");
+    assert_contains(&world.server.output(), "127.0.0.1");
     assert!(untouched(&listener));
 }
 
@@ -198,28 +183,17 @@ async fn a_network_no_longer_named_is_closed_to_webhooks_that_are_there() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let first = tempfile::tempdir().unwrap();
-    let open = tokenward_testkit::Server::builder().data_dir(first.path());
-    let server = open
-        .arg("--webhook-allow-network")
-        .arg("127.0.0.0/8")
-        .start();
-    let api = server.api();
-    let acme = api.workspace("acme").await.unwrap();
-    let mut world = World { server, api, acme };
+    let open = Server::builder().data_dir(first.path());
+    let open = open.arg("--webhook-allow-network=127.0.0.0/8");
+    let mut world = World::of(open).await;
     let (id, _) = world.webhook(&format!("https://127.0.0.1:{port}/")).await;
     world.server.terminate();
-    world.server = tokenward_testkit::Server::builder()
-        .data_dir(first.path())
-        .start();
+    world.server = Server::builder().data_dir(first.path()).start();
     world.api = world.server.api();
-    world
-        .call(Method::POST, &format!("/webhooks/{id}/test"), None)
-        .await
-        .expect(202);
+    world.tries(&id).await;
     let tried = |notices: &[Value]| notices.len() == 1 && notices[0]["attempts"] == 1;
     let notices = world.outbox("an attempt", tried).await;
-    let why = notices[0]["last_error"].as_str().unwrap();
-    assert!(why.contains("is not a public address"), "{why}");
+    assert_contains(&text(&notices[0], "/last_error"), "is not a public address");
     assert!(untouched(&listener));
 }
 
@@ -240,18 +214,16 @@ async fn what_was_done_before_a_kill_is_told_after_it() {
     receiver.knows(&[&secret]).await;
     world.start_again();
     let messages = receiver.messages("token.generated", 2).await;
-    let mut generations: Vec<_> = messages
+    let generations = messages
         .iter()
-        .map(|one| one["body"]["data"]["generation"].as_u64())
-        .collect();
+        .map(|one| one["body"]["data"]["generation"].as_u64());
+    let mut generations: Vec<_> = generations.collect();
     generations.sort_unstable();
     assert_eq!(generations, [Some(1), Some(2)]);
     assert!(messages.iter().all(|one| one["verified"] == json!([true])));
     let delivered = |notices: &[Value]| notices.iter().all(|one| one["state"] == "delivered");
-    assert_eq!(
-        world.outbox("all to be delivered", delivered).await.len(),
-        3
-    );
+    let notices = world.outbox("all to be delivered", delivered).await;
+    assert_eq!(notices.len(), 3);
 }
 
 #[tokio::test]
@@ -260,24 +232,22 @@ async fn a_webhook_is_told_of_its_own_workspace_only_and_not_while_it_is_disable
     let world = World::on_loopback(&[]).await;
     let (id, _) = world.webhook(&receiver.at("/ok")).await;
     let other = world.api.workspace("other").await.unwrap();
-    let far = tokenward_testkit::NewClient::sandbox("far");
+    let far = NewClient::sandbox("far");
     let far = world.api.client(&other, far).await.unwrap();
     world.generate(&far).await;
     let path = format!("/webhooks/{id}");
-    let changed = world
-        .call(Method::PATCH, &path, Some(json!({ "disabled": true })))
-        .await;
-    assert_eq!(changed.expect(200).json()["disabled"], true);
-    let refused = world
-        .call(Method::POST, &format!("{path}/test"), None)
-        .await;
-    assert_eq!(refused.expect(409).json()["code"], "WEBHOOK_DISABLED");
+    let switch = |disabled: bool| {
+        let body = json!({ "disabled": disabled });
+        world.call(Method::PATCH, &path, Some(body))
+    };
+    let changed = expect_json(switch(true), 200).await;
+    assert_eq!(changed["disabled"], true);
+    let test = format!("{path}/test");
+    let refused = world.call(Method::POST, &test, None);
+    expect_error(refused, 409, "WEBHOOK_DISABLED").await;
     let erp = world.client("while disabled").await;
     world.generate(&erp).await;
-    world
-        .call(Method::PATCH, &path, Some(json!({ "disabled": false })))
-        .await
-        .expect(200);
+    switch(false).await.expect(200);
     world.client("enabled again").await;
     let told = until("the client made last", async || {
         let told = receiver.received().await;
@@ -286,10 +256,9 @@ async fn a_webhook_is_told_of_its_own_workspace_only_and_not_while_it_is_disable
     })
     .await;
     // What happened while it was disabled may be told after it was enabled again, but never another's.
-    assert!(
-        told.iter()
-            .all(|one| one["body"]["data"]["workspace_id"] == world.acme.as_str())
-    );
+    for one in &told {
+        assert_eq!(one["body"]["data"]["workspace_id"], world.acme);
+    }
     world.call(Method::DELETE, &path, None).await.expect(204);
     world.call(Method::DELETE, &path, None).await.expect(404);
 }

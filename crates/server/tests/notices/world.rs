@@ -2,11 +2,12 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokenward_testkit::{
-    Answer, Api, ApiClient, NewClient, Process, Server, ServerBuilder, expect_status, wait_until,
+    Answer, Api, ApiClient, NewClient, PythonServer, Server, ServerBuilder, expect_json,
+    expect_status, text, wait_until,
 };
 
 /// Where a confirmation link leads.
@@ -33,8 +34,12 @@ impl World {
     }
 
     pub(crate) async fn with(arguments: &[&str]) -> World {
-        let add = |builder: ServerBuilder, argument: &&str| builder.arg(argument);
-        World::of(arguments.iter().fold(Server::builder(), add)).await
+        World::of(Server::builder().args(arguments)).await
+    }
+
+    /// One that sends mail through this port, with more arguments.
+    pub(crate) async fn mailing(port: u16, more: &[&str]) -> World {
+        World::of(mailing(port).args(more)).await
     }
 
     pub(crate) async fn of(builder: ServerBuilder) -> World {
@@ -109,11 +114,9 @@ impl World {
 
     /// The states of a client's addresses, in order.
     pub(crate) async fn states(&self, client: &ApiClient) -> Vec<String> {
-        let path = format!("/clients/{}", client.id);
-        let shown = self.call(Method::GET, &path, None).await.expect(200).json();
+        let shown = expect_json(self.api.read_client(&client.id), 200).await;
         let addresses = shown["notification_addresses"].as_array().unwrap().iter();
-        let state = |one: &Value| one["state"].as_str().unwrap().to_owned();
-        addresses.map(state).collect()
+        addresses.map(|one| text(one, "/state")).collect()
     }
 
     /// The notices of a kind, the newest first.
@@ -131,19 +134,15 @@ impl World {
     /// A webhook's id and secret.
     pub(crate) async fn webhook(&self, url: &str) -> (String, String) {
         let path = format!("/workspaces/{}/webhooks", self.acme);
-        let made = self
-            .call(Method::POST, &path, Some(json!({ "url": url })))
-            .await;
-        let made = made.expect(201).json();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        (text(&made["webhook"]["id"]), text(&made["secret"]))
+        let made = self.call(Method::POST, &path, Some(json!({ "url": url })));
+        let made = expect_json(made, 201).await;
+        (text(&made, "/webhook/id"), text(&made, "/secret"))
     }
 
     /// The outbox, the newest first.
     pub(crate) async fn notices(&self) -> Vec<Value> {
         let path = format!("/workspaces/{}/notices?limit=1000", self.acme);
-        let page = self.call(Method::GET, &path, None).await.expect(200).json();
-        page["items"].as_array().unwrap().clone()
+        self.api.items(&path).await
     }
 
     /// Waits until the outbox is as it should be.
@@ -165,6 +164,16 @@ impl Drop for World {
     }
 }
 
+/// A server that sends mail through this port. Links in mails lead to its public URL; the tests follow them on the
+/// server's own address.
+pub(crate) fn mailing(port: u16) -> ServerBuilder {
+    Server::builder().args(&[
+        &*format!("--mail-url=smtp://127.0.0.1:{port}"),
+        "--mail-from=Tokenward <tokens@example.com>",
+        "--public-url=https://tokens.example.com",
+    ])
+}
+
 /// Looks again and again until there is a value; a look is the pause.
 pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let waiting = async {
@@ -179,39 +188,33 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
 }
 
 /// A Python program of this folder, once it listens.
-fn python(script: &str, folder: &Path, arguments: &[String]) -> (Process, u16) {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = here.join("../../.cache/venv/bin/python");
-    assert!(
-        program.exists(),
-        "{} is missing: run `make setup`",
-        program.display()
-    );
-    let (stdout, stderr) = (folder.join("stdout"), folder.join("stderr"));
-    let mut process = Process::start(&program, None, &stdout, &stderr, |command| {
-        command.arg(here.join("tests/notices/python").join(script));
-        command.args(arguments);
-    })
-    .unwrap();
-    let port = wait_until(script, LIMIT, || {
-        if process.ended().is_some() {
-            panic!(
-                "{script}: {}",
-                std::fs::read_to_string(&stderr).unwrap_or_default()
-            );
-        }
-        let said = std::fs::read_to_string(&stdout).ok()?;
-        let port = said.strip_prefix("listening ")?.strip_suffix('\n')?;
-        port.parse().ok()
-    });
-    (process, port)
+fn python(script: &str, arguments: &[&str]) -> PythonServer {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/notices/python");
+    PythonServer::start(&folder.join(script), LIMIT, arguments)
+}
+
+/// The machine's clock, from which libfaketime counts, in seconds.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "libfaketime counts from the machine's clock"
+)]
+pub(crate) fn machine_seconds() -> i64 {
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+    now.as_secs().try_into().unwrap()
+}
+
+/// The path of a link of this kind in a letter.
+pub(crate) fn link_in(letter: &Value, kind: &str) -> Option<String> {
+    let text = letter["text"].as_str()?;
+    let link = &text[text.find(kind)?..];
+    link.split_whitespace().next().map(str::to_owned)
 }
 
 /// A receiver of webhooks.
 pub(crate) struct Receiver {
-    _process: Process,
-    _folder: TempDir,
-    pub(crate) base: String,
+    _program: PythonServer,
+    base: String,
     http: reqwest::Client,
 }
 
@@ -221,12 +224,10 @@ impl Receiver {
     }
 
     pub(crate) fn on(port: u16) -> Receiver {
-        let folder = tempfile::tempdir().unwrap();
-        let (process, port) = python("receiver.py", folder.path(), &[port.to_string()]);
+        let program = python("receiver.py", &[&port.to_string()]);
         Receiver {
-            _process: process,
-            _folder: folder,
-            base: format!("http://127.0.0.1:{port}"),
+            base: format!("http://127.0.0.1:{}", program.port),
+            _program: program,
             http: tokenward_testkit::http().build().unwrap(),
         }
     }
@@ -237,13 +238,8 @@ impl Receiver {
 
     /// The secrets that signatures are verified with.
     pub(crate) async fn knows(&self, secrets: &[&str]) {
-        let put = self
-            .http
-            .put(self.at("/secrets"))
-            .json(secrets)
-            .send()
-            .await;
-        assert_eq!(put.unwrap().status(), 204);
+        let put = self.http.put(self.at("/secrets")).json(secrets);
+        assert_eq!(put.send().await.unwrap().status(), 204);
     }
 
     pub(crate) async fn received(&self) -> Vec<Value> {
@@ -254,11 +250,8 @@ impl Receiver {
     /// Waits until this many messages of a kind have come.
     pub(crate) async fn messages(&self, kind: &str, count: usize) -> Vec<Value> {
         until(&format!("{count} times {kind}"), async || {
-            let all = self.received().await;
-            let of_kind: Vec<_> = all
-                .into_iter()
-                .filter(|one| one["body"]["type"] == kind)
-                .collect();
+            let mut of_kind = self.received().await;
+            of_kind.retain(|one| one["body"]["type"] == kind);
             (of_kind.len() >= count).then_some(of_kind)
         })
         .await
@@ -267,7 +260,7 @@ impl Receiver {
 
 /// A mail server.
 pub(crate) struct MailServer {
-    _process: Process,
+    _program: PythonServer,
     folder: TempDir,
 }
 
@@ -275,24 +268,18 @@ impl MailServer {
     pub(crate) fn on(port: u16) -> MailServer {
         let folder = tempfile::tempdir().unwrap();
         let kept = folder.path().join("letters");
-        let arguments = [port.to_string(), kept.to_string_lossy().into_owned()];
-        let (process, _) = python("smtpd.py", folder.path(), &arguments);
+        let arguments = [&*port.to_string(), kept.to_str().unwrap()];
         MailServer {
-            _process: process,
+            _program: python("smtpd.py", &arguments),
             folder,
         }
     }
 
-    fn kept(&self) -> PathBuf {
-        self.folder.path().join("letters")
-    }
-
     pub(crate) fn letters(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.kept()).unwrap_or_default();
-        let whole = text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        whole.collect()
+        let kept = self.folder.path().join("letters");
+        let text = std::fs::read_to_string(kept).unwrap_or_default();
+        let whole = |line| serde_json::from_str(line).ok();
+        text.lines().filter_map(whole).collect()
     }
 
     /// The letters to an address.
@@ -305,15 +292,10 @@ impl MailServer {
     /// Waits until this many letters to an address hold a link of a kind; the path of the newest.
     pub(crate) fn link(&self, email: &str, kind: &str, count: usize) -> String {
         wait_until(kind, LIMIT, || {
-            let texts = self.letters_to(email).into_iter();
-            let texts = texts.map(|letter| letter["text"].as_str().unwrap().to_owned());
-            let links: Vec<String> = texts
-                .filter_map(|text| {
-                    let link = &text[text.find(kind)?..];
-                    link.split_whitespace().next().map(str::to_owned)
-                })
-                .collect();
-            (links.len() >= count).then(|| links.last().unwrap().clone())
+            let letters = self.letters_to(email);
+            let links = letters.iter().filter_map(|letter| link_in(letter, kind));
+            let links: Vec<String> = links.collect();
+            links.get(count.max(links.len()) - 1).cloned()
         })
     }
 

@@ -5,11 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::RequestBuilder;
 
-fn signed_raw(request: RequestBuilder, user_and_password: &[u8]) -> RequestBuilder {
-    request.header(
-        "authorization",
-        format!("Basic {}", STANDARD.encode(user_and_password)),
-    )
+fn signed_raw(request: RequestBuilder, user_and_password: &str) -> RequestBuilder {
+    let encoded = STANDARD.encode(user_and_password);
+    request.header("authorization", format!("Basic {encoded}"))
 }
 
 #[tokio::test]
@@ -33,33 +31,18 @@ async fn client_secret_basic_and_post_both_open_every_endpoint() {
 async fn basic_is_form_encoded_as_some_libraries_do_and_plain_as_others() {
     let world = World::new().await;
     let encoded = |text: &str| text.replace('-', "%2D").replace('.', "%2E");
-    let both = [
-        format!("{}:{}", world.client.id, world.client.secret),
-        format!(
-            "{}:{}",
-            encoded(&world.client.id),
-            encoded(&world.client.secret)
-        ),
-    ];
-    for pair in both {
-        world
-            .send(signed_raw(world.post(TOKEN).form(&GRANT), pair.as_bytes()))
-            .await
-            .expect(200);
+    let (id, secret) = (&world.client.id, &world.client.secret);
+    let plain = format!("{id}:{secret}");
+    for pair in [&plain, &format!("{}:{}", encoded(id), encoded(secret))] {
+        let request = signed_raw(world.post(TOKEN).form(&GRANT), pair);
+        world.send(request).await.expect(200);
     }
-    let lower = format!(
-        "bAsIc {}",
-        STANDARD.encode(format!("{}:{}", world.client.id, world.client.secret))
-    );
-    world
-        .send(
-            world
-                .post(TOKEN)
-                .form(&GRANT)
-                .header("authorization", lower),
-        )
-        .await
-        .expect(200);
+    let lower = format!("bAsIc {}", STANDARD.encode(plain));
+    let request = world
+        .post(TOKEN)
+        .form(&GRANT)
+        .header("authorization", lower);
+    world.send(request).await.expect(200);
 }
 
 #[tokio::test]
@@ -67,16 +50,12 @@ async fn rfc6749_5_2_a_failed_client_authentication_is_401_with_a_challenge() {
     let world = World::new().await;
     let live = world.generate(&world.client).await;
     let (id, secret) = (world.client.id.clone(), world.client.secret.clone());
-    let wrong_checksum = format!("{}0", &secret[..secret.len() - 1]);
-    let wrong_checksum = if wrong_checksum == secret {
-        format!("{}1", &secret[..secret.len() - 1])
-    } else {
-        wrong_checksum
-    };
+    let last = if secret.ends_with('0') { "1" } else { "0" };
+    let wrong_checksum = format!("{}{last}", &secret[..secret.len() - 1]);
     for path in FORMS {
         let form = [GRANT[0], ("token", live.as_str())];
         let check = async |pair: String| {
-            let request = signed_raw(world.post(path).form(&form), pair.as_bytes());
+            let request = signed_raw(world.post(path).form(&form), &pair);
             world.invalid_client(request).await;
         };
         world.invalid_client(world.post(path).form(&form)).await;
@@ -84,29 +63,19 @@ async fn rfc6749_5_2_a_failed_client_authentication_is_401_with_a_challenge() {
         check(format!(":{secret}")).await;
         check(":".to_owned()).await;
         check(format!("{id}:{wrong_checksum}")).await;
-        check(format!("{id}:{secret}x")).await;
-        check(format!("{id}:{secret}=x")).await;
-        check(format!("{id}:{secret}&x")).await;
-        check(format!("{id}:{secret} ")).await;
+        for more in ["x", "=x", "&x", " "] {
+            check(format!("{id}:{secret}{more}")).await;
+        }
         check(format!("{}:{secret}", world.other.id)).await;
         check(format!("{id}:{}", world.other.secret)).await;
         check(format!("{}:{secret}", id.to_uppercase())).await;
         // An access token never stands in for the secret.
         check(format!("{id}:{live}")).await;
-        let posted = [
-            form[0],
-            form[1],
-            ("client_id", &id),
-            ("client_secret", &live),
-        ];
-        world.invalid_client(world.post(path).form(&posted)).await;
-        let posted = [
-            form[0],
-            form[1],
-            ("client_id", &world.other.id),
-            ("client_secret", &secret),
-        ];
-        world.invalid_client(world.post(path).form(&posted)).await;
+        for (id, secret) in [(&id, &live), (&world.other.id, &secret)] {
+            let credentials = [("client_id", id.as_str()), ("client_secret", secret)];
+            let posted = [form, credentials].concat();
+            world.invalid_client(world.post(path).form(&posted)).await;
+        }
     }
     assert!(world.is_active(&world.client, &live).await);
 }
@@ -130,9 +99,8 @@ async fn malformed_basic_is_401_and_nothing_breaks() {
         check(b"Basic \xff\xfe").await;
         check(b"").await;
         check(format!("Basic {}", "QUFB".repeat(10_000)).as_bytes()).await;
-        let twice = world
-            .signed(path, &world.client)
-            .basic_auth(&world.client.id, Some(&world.client.secret));
+        let twice = world.signed(path, &world.client);
+        let twice = twice.basic_auth(&world.client.id, Some(&world.client.secret));
         world.invalid_client(twice.form(&form)).await;
     }
 }
@@ -142,36 +110,17 @@ async fn rfc6749_2_3_two_ways_to_authenticate_at_once_are_an_invalid_request() {
     let world = World::new().await;
     let (id, secret) = (world.client.id.as_str(), world.client.secret.as_str());
     for path in FORMS {
-        let both = [
-            GRANT[0],
-            ("token", "x"),
-            ("client_id", id),
-            ("client_secret", secret),
-        ];
-        world
-            .invalid_request(world.signed(path, &world.client).form(&both))
-            .await;
-        let secret_only = [GRANT[0], ("token", "x"), ("client_secret", secret)];
-        world
-            .invalid_request(world.signed(path, &world.client).form(&secret_only))
-            .await;
+        let with = |more: &[(&str, &str)]| {
+            let form = [&[GRANT[0], ("token", "x")], more].concat();
+            world.signed(path, &world.client).form(&form)
+        };
+        let (own_id, own_secret) = (("client_id", id), ("client_secret", secret));
+        world.invalid_request(with(&[own_id, own_secret])).await;
+        world.invalid_request(with(&[own_secret])).await;
         // The id alone may stand in the form beside HTTP Basic, if it is the same.
-        world
-            .form(
-                path,
-                &world.client,
-                &[GRANT[0], ("token", "x"), ("client_id", id)],
-            )
-            .await
-            .expect(200);
-        let another = [
-            GRANT[0],
-            ("token", "x"),
-            ("client_id", world.other.id.as_str()),
-        ];
-        world
-            .invalid_request(world.signed(path, &world.client).form(&another))
-            .await;
+        world.send(with(&[own_id])).await.expect(200);
+        let another = ("client_id", &*world.other.id);
+        world.invalid_request(with(&[another])).await;
     }
 }
 
@@ -183,10 +132,8 @@ async fn credentials_in_the_query_count_for_nothing() {
         ("client_secret", world.client.secret.as_str()),
     ];
     for path in FORMS {
-        let request = world
-            .post(path)
-            .query(&query)
-            .form(&[GRANT[0], ("token", "x")]);
+        let request = world.post(path).query(&query);
+        let request = request.form(&[GRANT[0], ("token", "x")]);
         world.invalid_client(request).await;
     }
 }
@@ -194,20 +141,16 @@ async fn credentials_in_the_query_count_for_nothing() {
 #[tokio::test]
 async fn a_disabled_and_a_deleted_client_are_refused() {
     let world = World::new().await;
+    let signed = |path: &str| {
+        let request = world.signed(path, &world.client);
+        request.form(&[GRANT[0], ("token", "x")])
+    };
     world.disable(&world.client).await;
-    world
-        .invalid_client(world.signed(TOKEN, &world.client).form(&GRANT))
-        .await;
+    world.invalid_client(signed(TOKEN)).await;
     world.enable(&world.client).await;
     world.form(TOKEN, &world.client, &GRANT).await.expect(200);
     world.delete(&world.client).await;
     for path in FORMS {
-        world
-            .invalid_client(
-                world
-                    .signed(path, &world.client)
-                    .form(&[GRANT[0], ("token", "x")]),
-            )
-            .await;
+        world.invalid_client(signed(path)).await;
     }
 }

@@ -1,29 +1,27 @@
 //! Introspection on the internal listener: open to whoever reaches it, until a bearer token is
 //! configured with `--internal-auth-file`.
 
+use crate::introspection::inactive;
 use crate::world::{INTROSPECT, World};
 use reqwest::{Method, RequestBuilder};
-use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
-use tokenward_testkit::{Answer, NewClient, Server, expect_error, expect_json, wait_until};
+use tokenward_testkit::{
+    Answer, NewClient, Server, assert_lacks, expect_error, expect_json, wait_until, write_with_mode,
+};
 
 const BEARER: &str = "a-token-of-the-gateways-own";
 
 fn ask(world: &World, token: &str) -> RequestBuilder {
-    world
-        .api
-        .internal(Method::POST, INTROSPECT)
-        .form(&[("token", token)])
+    let request = world.api.internal(Method::POST, INTROSPECT);
+    request.form(&[("token", token)])
 }
 
 #[track_caller]
 fn unauthorized(answer: &Answer) {
     answer.clone().expect_error(401, "invalid_client");
-    assert_eq!(
-        answer.header("www-authenticate"),
-        "Bearer realm=\"tokenward-internal\""
-    );
-    assert!(!answer.body.contains("active"), "{}", answer.body);
+    let challenge = "Bearer realm=\"tokenward-internal\"";
+    assert_eq!(answer.header("www-authenticate"), challenge);
+    assert_lacks(&answer.body, "active");
 }
 
 #[tokio::test]
@@ -32,26 +30,15 @@ async fn rfc7662_on_internal_tells_of_any_clients_token() {
     for client in [&world.client, &world.other] {
         let token = world.generate(client).await;
         let body = world.send(ask(&world, &token)).await.expect(200).json();
-        assert_eq!(
-            (&body["active"], &body["client_id"]),
-            (&true.into(), &client.id.as_str().into())
-        );
+        assert_eq!(body["active"], true);
+        assert_eq!(body["client_id"], client.id);
         let next = world.generate(client).await;
-        assert_eq!(
-            world.send(ask(&world, &token)).await.expect(200).body,
-            "{\"active\":false}"
-        );
+        inactive(&world.send(ask(&world, &token)).await);
         world.disable(client).await;
-        assert_eq!(
-            world.send(ask(&world, &next)).await.expect(200).body,
-            "{\"active\":false}"
-        );
+        inactive(&world.send(ask(&world, &next)).await);
     }
     for text in ["x", world.client.secret.as_str(), "%ff"] {
-        assert_eq!(
-            world.send(ask(&world, text)).await.expect(200).body,
-            "{\"active\":false}"
-        );
+        inactive(&world.send(ask(&world, text)).await);
     }
 }
 
@@ -67,13 +54,10 @@ async fn internal_introspection_refuses_what_is_no_form() {
     check(post().form(&[("token", "a"), ("token", "b")]), 400).await;
     check(post().json(&serde_json::json!({ "token": "x" })), 400).await;
     check(post().form(&[("token", "x".repeat(100_000))]), 413).await;
-    let raw = post()
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body("token=%ff");
-    check(raw, 400).await;
-    let answer = world
-        .send(world.api.internal(Method::GET, INTROSPECT))
-        .await;
+    let raw = post().header("content-type", "application/x-www-form-urlencoded");
+    check(raw.body("token=%ff"), 400).await;
+    let got = world.api.internal(Method::GET, INTROSPECT);
+    let answer = world.send(got).await;
     assert_eq!((answer.status, answer.header("allow")), (405, "POST"));
 }
 
@@ -81,42 +65,25 @@ async fn internal_introspection_refuses_what_is_no_form() {
 async fn with_internal_auth_only_the_bearer_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("internal-auth");
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .expect("a file");
-    std::io::Write::write_all(&mut file, format!("{BEARER}\n").as_bytes()).expect("a written file");
-    let builder = Server::builder()
-        .arg("--internal-auth-file")
-        .arg(path.to_str().expect("a path"));
-    let world = World::of(builder).await;
+    write_with_mode(&path, &format!("{BEARER}\n"), 0o600);
+    let file = format!("--internal-auth-file={}", path.display());
+    let world = World::of(Server::builder().arg(&file)).await;
     let token = world.generate(&world.client).await;
 
-    unauthorized(&world.send(ask(&world, &token)).await);
-    // Whoever may not ask is not told either what is wrong with its question.
-    unauthorized(
-        &world
-            .send(world.api.internal(Method::POST, INTROSPECT))
-            .await,
-    );
-    for wrong in ["x", "", &BEARER[1..], &format!("{BEARER}x"), &token] {
-        unauthorized(&world.send(ask(&world, &token).bearer_auth(wrong)).await);
+    let asked = || ask(&world, &token);
+    for request in [
+        asked(),
+        // Whoever may not ask is not told either what is wrong with its question.
+        world.api.internal(Method::POST, INTROSPECT),
+        asked().basic_auth("x", Some(BEARER)),
+        asked().bearer_auth(BEARER).bearer_auth(BEARER),
+        asked().basic_auth(&world.client.id, Some(&world.client.secret)),
+    ] {
+        unauthorized(&world.send(request).await);
     }
-    unauthorized(
-        &world
-            .send(ask(&world, &token).basic_auth("x", Some(BEARER)))
-            .await,
-    );
-    unauthorized(
-        &world
-            .send(ask(&world, &token).bearer_auth(BEARER).bearer_auth(BEARER))
-            .await,
-    );
-    let owner = ask(&world, &token).basic_auth(&world.client.id, Some(&world.client.secret));
-    unauthorized(&world.send(owner).await);
+    for wrong in ["x", "", &BEARER[1..], &format!("{BEARER}x"), &token] {
+        unauthorized(&world.send(asked().bearer_auth(wrong)).await);
+    }
 
     let body = expect_json(world.send(ask(&world, &token).bearer_auth(BEARER)), 200).await;
     assert_eq!(body["active"], true);
@@ -148,11 +115,9 @@ async fn a_token_that_is_not_good_for_what_is_stated_is_inactive() {
     let active = async |suffix: &str, more: &[(&str, &str)]| {
         let answer = stated(&world, suffix, &token, more).await.expect(200);
         let active = answer.json()["active"].as_bool().expect("a word");
-        assert!(
-            active || answer.body == "{\"active\":false}",
-            "{}",
-            answer.body
-        );
+        if !active {
+            inactive(&answer);
+        }
         active
     };
     assert!(active("", &[]).await);
@@ -178,11 +143,8 @@ async fn a_token_that_is_not_good_for_what_is_stated_is_inactive() {
         expect_error(stated(&world, suffix, &token, more), 400, "invalid_request").await;
     }
     for suffix in ["/sandbox", "/sandbox/gst/x"] {
-        assert_eq!(
-            stated(&world, suffix, &token, &[]).await.status,
-            404,
-            "{suffix}"
-        );
+        let answer = stated(&world, suffix, &token, &[]).await;
+        assert_eq!(answer.status, 404, "{suffix}");
     }
     // The same on the public listener, for the client's own tokens.
     let own = async |path: &str| {
@@ -200,19 +162,16 @@ async fn a_token_in_the_place_of_a_product_is_not_logged() {
     let token = world.generate(&world.client).await;
     for _ in 0..20 {
         let answer = stated(&world, "", &token, &[("product", &token)]).await;
-        assert_eq!(answer.expect(200).body, "{\"active\":false}");
+        inactive(&answer);
     }
+    let warning = "names a product that does not exist";
     let log = wait_until("the warning", Duration::from_secs(40), || {
         let log = world.server.output();
-        log.contains("names a product that does not exist")
-            .then_some(log)
+        log.contains(warning).then_some(log)
     });
-    assert!(!log.contains(&token), "{log}");
+    assert_lacks(&log, &token);
     // A resource server that is set up wrongly does so at each request.
-    assert!(
-        log.matches("names a product that does not exist").count() <= 10,
-        "{log}"
-    );
+    assert!(log.matches(warning).count() <= 10, "{log}");
 }
 
 #[tokio::test]
@@ -231,11 +190,9 @@ async fn networks_are_honoured_where_the_callers_address_is_given() {
         // The check of a product knows no caller without an address.
         ("/sandbox/e-invoice", None, false),
     ] {
-        let more: Vec<_> = address
-            .map(|address| ("client_ip", address))
-            .into_iter()
-            .collect();
-        let body = expect_json(stated(&world, suffix, &token, &more), 200).await;
+        let more = address.map(|address| ("client_ip", address));
+        let more = more.as_slice();
+        let body = expect_json(stated(&world, suffix, &token, more), 200).await;
         assert_eq!(body["active"], expect, "{suffix} {address:?}");
     }
     let body = stated(&world, "", &token, &[]).await.expect(200).json();
@@ -257,23 +214,15 @@ async fn an_introspection_for_a_product_counts_as_a_use() {
     let world = World::new().await;
     let token = world.generate(&world.client).await;
     stated(&world, "", &token, &[]).await.expect(200);
-    stated(
-        &world,
-        "/sandbox/e-invoice",
-        &token,
-        &[("client_ip", "192.0.2.7")],
-    )
-    .await
-    .expect(200);
+    let from = [("client_ip", "192.0.2.7")];
+    let used = stated(&world, "/sandbox/e-invoice", &token, &from);
+    used.await.expect(200);
     let path = format!("/clients/{}/usage", world.client.id);
     let usage = expect_json(world.send(world.api.admin(Method::GET, &path)), 200).await;
     let counts = usage["counts"].as_array().expect("counts").iter();
     let permits: Vec<_> = counts.filter(|one| one["outcome"] == "PERMIT").collect();
     assert_eq!(permits.len(), 1, "{usage}");
     assert_eq!(permits[0]["count"], 1);
-    let client = world.api.read_client(&world.client.id).await;
-    assert_eq!(
-        client.expect("an answer").json()["last_used_from"],
-        "192.0.2.7"
-    );
+    let client = expect_json(world.api.read_client(&world.client.id), 200).await;
+    assert_eq!(client["last_used_from"], "192.0.2.7");
 }

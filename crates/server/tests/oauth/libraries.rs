@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokenward_testkit::{Server, finish_child};
+use tokenward_testkit::{SelfSigned, Server, finish_child, set_up, text};
 
 /// Longest time a script may take: Go compiles, Groovy starts a Java, and the machine may be busy.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(300);
@@ -34,7 +34,8 @@ const CLIENTS: [(&str, Option<u64>, &str); 4] = [
 /// A server whose public listener speaks TLS, and one client of it.
 struct Secure {
     server: Server,
-    folder: TempDir,
+    _folder: TempDir,
+    certificate: PathBuf,
     http: reqwest::Client,
     id: String,
     secret: String,
@@ -45,21 +46,9 @@ struct Secure {
 impl Secure {
     async fn new() -> Secure {
         let folder = tempfile::tempdir().expect("a folder");
-        let made =
-            rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
-        let certificate = folder.path().join("certificate.pem");
-        let key = folder.path().join("key.pem");
-        std::fs::write(&certificate, made.cert.pem()).expect("a written certificate");
-        std::fs::write(&key, made.signing_key.serialize_pem()).expect("a written key");
-        let text = |path: &Path| path.to_str().expect("a path").to_owned();
-        let server = Server::builder()
-            .arg("--public-tls-certificate")
-            .arg(&text(&certificate))
-            .arg("--public-tls-key")
-            .arg(&text(&key))
-            .start();
-        let root =
-            reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).expect("a certificate");
+        let own = SelfSigned::new(folder.path(), &["127.0.0.1"]);
+        let server = Server::builder().args(&own.arguments("public")).start();
+        let root = reqwest::Certificate::from_pem(own.pem.as_bytes()).expect("a certificate");
         let http = tokenward_testkit::http()
             .tls_certs_only([root])
             .redirect(reqwest::redirect::Policy::none())
@@ -67,7 +56,8 @@ impl Secure {
             .expect("an HTTP client");
         let mut secure = Secure {
             server,
-            folder,
+            _folder: folder,
+            certificate: own.certificate,
             http,
             id: String::new(),
             secret: String::new(),
@@ -79,15 +69,11 @@ impl Secure {
             assert!(put.expect("an answer").status().is_success());
         }
         let workspace = secure.make("/workspaces", &json!({ "name": "Acme" })).await;
-        let path = format!(
-            "/workspaces/{}/clients",
-            workspace["id"].as_str().expect("an id")
-        );
-        let made = secure
-            .make(&path, &json!({ "label": "erp", "environment": "sandbox" }))
-            .await;
-        secure.id = made["client"]["id"].as_str().expect("an id").to_owned();
-        secure.secret = made["client_secret"].as_str().expect("a secret").to_owned();
+        let path = format!("/workspaces/{}/clients", text(&workspace, "/id"));
+        let erp = json!({ "label": "erp", "environment": "sandbox" });
+        let made = secure.make(&path, &erp).await;
+        secure.id = text(&made, "/client/id");
+        secure.secret = text(&made, "/client_secret");
         for (name, lifetime, on_repeat) in CLIENTS {
             let mut new = json!({
                 "label": name, "environment": "sandbox", "products": ["e-invoice", "gst"],
@@ -129,10 +115,6 @@ impl Secure {
         made
     }
 
-    fn certificate(&self) -> PathBuf {
-        self.folder.path().join("certificate.pem")
-    }
-
     /// Runs a script that is told of the server on its standard input and ends well or says why not.
     fn run(&self, command: &mut Command) {
         let given = json!({
@@ -171,10 +153,9 @@ impl Secure {
 /// returns the live token.
 async fn uses(command: Command, short: u64) {
     let secure = Secure::new().await;
-    let certificate = secure.certificate();
     let mut command = command;
     for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
-        command.env(name, &certificate);
+        command.env(name, &secure.certificate);
     }
     for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
         command.env_remove(name);
@@ -194,19 +175,8 @@ fn folder(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A file of this folder, or one that `make setup` puts into the repository's.
-fn there(path: &Path) -> &Path {
-    assert!(
-        path.exists(),
-        "{} is missing: run `make setup`",
-        path.display()
-    );
-    path
-}
-
 fn python(script: &str) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut python = Command::new(there(&root.join(".cache/venv/bin/python")));
+    let mut python = Command::new(set_up(".cache/venv/bin/python"));
     python
         .arg(folder("python").join(script))
         .env("PYTHONDONTWRITEBYTECODE", "1");
@@ -216,7 +186,7 @@ fn python(script: &str) -> Command {
 /// It keeps no token: its caller does, by the answer's `expiresIn()`.
 #[tokio::test]
 async fn openid_client_of_node_works_unchanged() {
-    there(&folder("node").join("node_modules/openid-client"));
+    let _ = set_up("crates/server/tests/oauth/node/node_modules/openid-client");
     let mut node = Command::new("node");
     node.arg(folder("node").join("client.mjs"));
     uses(node, 1).await;
@@ -236,8 +206,8 @@ async fn requests_oauthlib_of_python_works_unchanged() {
 /// It renews 10 s before the end.
 #[tokio::test]
 async fn oauth2_of_go_works_unchanged() {
-    let packages = there(Path::new("/usr/share/gocode"));
-    there(&packages.join("src/golang.org/x/oauth2/clientcredentials"));
+    let packages = set_up("/usr/share/gocode");
+    let _ = set_up("/usr/share/gocode/src/golang.org/x/oauth2/clientcredentials");
     let mut go = Command::new("go");
     go.arg("run")
         .arg(folder("go").join("with_oauth2.go"))
@@ -259,7 +229,7 @@ async fn oauth2_of_ruby_works_unchanged() {
 /// A stand-in by its rules: 60 s before the end, as Authlib does.
 #[tokio::test]
 async fn a_stand_in_for_spring_security_works() {
-    let java = std::fs::canonicalize(there(Path::new("/usr/bin/java"))).expect("a Java");
+    let java = std::fs::canonicalize(set_up("/usr/bin/java")).expect("a Java");
     let home = java.parent().and_then(Path::parent);
     let mut groovy = Command::new("groovy");
     groovy
@@ -275,9 +245,8 @@ async fn send(http: reqwest::Client, request: HttpRequest) -> Result<HttpRespons
     for (name, value) in response.headers() {
         answer = answer.header(name, value);
     }
-    Ok(answer
-        .body(response.bytes().await?.to_vec())
-        .expect("a response"))
+    let body = response.bytes().await?.to_vec();
+    Ok(answer.body(body).expect("a response"))
 }
 
 #[tokio::test]
@@ -285,6 +254,10 @@ async fn oauth2_of_rust_works_unchanged() {
     let secure = Secure::new().await;
     let http = |request: HttpRequest| send(secure.http.clone(), request);
     let url = |path: &str| format!("{}/oauth2/{path}", secure.server.public());
+    let scopes = || -> Vec<_> {
+        let slugs = SCOPE.split(' ');
+        slugs.map(|slug| Scope::new(slug.into())).collect()
+    };
     for method in [AuthType::BasicAuth, AuthType::RequestBody] {
         let client = BasicClient::new(ClientId::new(secure.id.clone()))
             .set_client_secret(ClientSecret::new(secure.secret.clone()))
@@ -293,55 +266,34 @@ async fn oauth2_of_rust_works_unchanged() {
             .set_introspection_url(IntrospectionUrl::new(url("introspect")).expect("an address"))
             .set_revocation_url(RevocationUrl::new(url("revoke")).expect("an address"));
         let generate = async || {
-            client
-                .exchange_client_credentials()
-                .add_scopes(SCOPE.split(' ').map(|slug| Scope::new(slug.into())))
-                .request_async(&http)
-                .await
-                .expect("a token")
+            let request = client.exchange_client_credentials();
+            let request = request.add_scopes(scopes());
+            request.request_async(&http).await.expect("a token")
         };
         let told = async |token: &AccessToken| {
-            client
-                .introspect(token)
-                .request_async(&http)
-                .await
-                .expect("an answer")
+            let answer = client.introspect(token).request_async(&http).await;
+            answer.expect("an answer")
         };
 
         let first = generate().await;
         assert_eq!(first.expires_in(), Some(Duration::from_secs(3600)));
-        let asked: Vec<_> = SCOPE
-            .split(' ')
-            .map(|slug| Scope::new(slug.into()))
-            .collect();
-        assert_eq!(first.scopes(), Some(&asked));
+        assert_eq!(first.scopes(), Some(&scopes()));
         let live = told(first.access_token()).await;
         assert!(live.active());
-        assert_eq!(
-            live.client_id().map(|id| id.as_str()),
-            Some(secure.id.as_str())
-        );
+        assert_eq!(live.client_id().map(|id| &**id), Some(&secure.id));
 
         let second = generate().await;
         assert!(!told(first.access_token()).await.active());
 
         let token = StandardRevocableToken::AccessToken(second.access_token().clone());
-        client
-            .revoke_token(token)
-            .expect("https")
-            .request_async(&http)
-            .await
-            .expect("revoked");
+        let revoke = client.revoke_token(token).expect("https");
+        revoke.request_async(&http).await.expect("revoked");
         assert!(!told(second.access_token()).await.active());
 
-        let wrong = client
-            .clone()
-            .set_client_secret(ClientSecret::new("not-the-secret".to_owned()));
-        let refused = wrong
-            .exchange_client_credentials()
-            .request_async(&http)
-            .await
-            .expect_err("refused");
+        let secret = ClientSecret::new("not-the-secret".to_owned());
+        let wrong = client.clone().set_client_secret(secret);
+        let request = wrong.exchange_client_credentials();
+        let refused = request.request_async(&http).await.expect_err("refused");
         let oauth2::RequestTokenError::ServerResponse(refused) = refused else {
             panic!("{refused:?}")
         };

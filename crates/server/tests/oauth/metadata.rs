@@ -2,8 +2,9 @@
 
 use crate::world::{GRANT, METADATA, World};
 use reqwest::Method;
+use reqwest::header::HeaderValue;
 use serde_json::json;
-use tokenward_testkit::{Server, expect_json, expect_status};
+use tokenward_testkit::{Server, expect_json, expect_status, text};
 
 #[tokio::test]
 async fn rfc8414_3_3_the_issuer_is_the_address_it_was_asked_at() {
@@ -29,16 +30,12 @@ async fn rfc8414_3_3_a_configured_issuer_is_said_to_the_letter_everywhere() {
             ("introspection", "introspect"),
             ("revocation", "revoke"),
         ] {
-            assert_eq!(
-                body[format!("{member}_endpoint")],
-                format!("{base}/oauth2/{path}")
-            );
+            let endpoint = &body[format!("{member}_endpoint")];
+            assert_eq!(*endpoint, format!("{base}/oauth2/{path}"));
         }
         let token = world.generate(&world.client).await;
-        assert_eq!(
-            world.told(&world.client, &token).await.json()["iss"],
-            issuer
-        );
+        let told = world.told(&world.client, &token).await.json();
+        assert_eq!(told["iss"], issuer);
     }
 }
 
@@ -49,27 +46,18 @@ async fn rfc8414_2_every_member_is_so() {
     assert_eq!(body["grant_types_supported"], json!(["client_credentials"]));
     assert_eq!(body["response_types_supported"], json!([]));
     for kind in ["token", "introspection", "revocation"] {
-        let url = body[format!("{kind}_endpoint")]
-            .as_str()
-            .expect("an address");
-        let path = url
-            .strip_prefix(world.server.public())
-            .expect("an address of this server");
+        let url = text(&body, &format!("/{kind}_endpoint"));
+        let path = url.strip_prefix(world.server.public());
+        let path = path.expect("an address of this server");
         let form = [GRANT[0], ("token", "x")];
-        for method in body[format!("{kind}_endpoint_auth_methods_supported")]
-            .as_array()
-            .expect("a list")
-        {
+        let methods = &body[format!("{kind}_endpoint_auth_methods_supported")];
+        for method in methods.as_array().expect("a list") {
             let (id, secret) = (world.client.id.as_str(), world.client.secret.as_str());
             match method.as_str().expect("a word") {
                 "client_secret_basic" => world.form(path, &world.client, &form).await.expect(200),
                 "client_secret_post" => {
-                    let form = [
-                        form[0],
-                        form[1],
-                        ("client_id", id),
-                        ("client_secret", secret),
-                    ];
+                    let own = [("client_id", id), ("client_secret", secret)];
+                    let form = [form, own].concat();
                     world.send(world.post(path).form(&form)).await.expect(200)
                 }
                 other => panic!("{other} is said to be supported"),
@@ -82,22 +70,12 @@ async fn rfc8414_2_every_member_is_so() {
 async fn an_odd_host_header_breaks_nothing() {
     let world = World::new().await;
     for host in ["a b", "x\"y", "localhost:99999999", "", "\u{fc}"] {
-        let value =
-            reqwest::header::HeaderValue::from_bytes(host.as_bytes()).expect("a header value");
-        let answer = world
-            .send(
-                world
-                    .api
-                    .public(Method::GET, METADATA)
-                    .header("host", value),
-            )
-            .await;
-        assert!(
-            matches!(answer.status, 200 | 400),
-            "{host:?}: {}",
-            answer.status
-        );
-        if answer.status == 200 {
+        let value = HeaderValue::from_bytes(host.as_bytes()).expect("a header value");
+        let request = world.api.public(Method::GET, METADATA);
+        let answer = world.send(request.header("host", value)).await;
+        let status = answer.status;
+        assert!(matches!(status, 200 | 400), "{host:?}: {status}");
+        if status == 200 {
             assert!(answer.json()["issuer"].is_string());
         }
     }

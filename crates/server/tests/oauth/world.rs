@@ -2,7 +2,9 @@
 
 use reqwest::{Method, RequestBuilder};
 use std::panic::Location;
-use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Server, ServerBuilder, expect_status};
+use tokenward_testkit::{
+    Answer, Api, ApiClient, NewClient, Server, ServerBuilder, expect_status, text,
+};
 
 pub(crate) const TOKEN: &str = "/oauth2/token";
 pub(crate) const INTROSPECT: &str = "/oauth2/introspect";
@@ -34,9 +36,8 @@ impl World {
         let server = builder.start();
         let api = server.api();
         let workspace = api.workspace("Acme").await.expect("a workspace");
-        api.product("e-invoice", "E-Invoice")
-            .await
-            .expect("a product");
+        let product = api.product("e-invoice", "E-Invoice").await;
+        product.expect("a product");
         let make = async |label| {
             let made = api.client(&workspace, NewClient::sandbox(label)).await;
             made.expect("a client")
@@ -144,8 +145,8 @@ impl World {
 
     /// A new access token of a client.
     pub(crate) async fn generate(&self, client: &ApiClient) -> String {
-        let answer = self.form(TOKEN, client, &GRANT).await.expect(200).json();
-        answer["access_token"].as_str().expect("a token").to_owned()
+        let answer = self.form(TOKEN, client, &GRANT).await.expect(200);
+        text(&answer.json(), "/access_token")
     }
 
     /// Whether a client is told that a token is active.
@@ -155,9 +156,8 @@ impl World {
 
     /// What a client is told about a token.
     pub(crate) async fn told(&self, client: &ApiClient, token: &str) -> Answer {
-        self.form(INTROSPECT, client, &[("token", token)])
-            .await
-            .expect(200)
+        let answer = self.form(INTROSPECT, client, &[("token", token)]).await;
+        answer.expect(200)
     }
 }
 
