@@ -2,9 +2,8 @@
 //! of its client compiles and can be imported (each variant of an answer needs a name of its own for that); what
 //! openapi-typescript makes of it compiles under `--strict`, with a program that uses it.
 
-use std::path::Path;
 use std::process::{Command, Output};
-use tokenward_testkit::{PROGRAM_LIMIT, finish};
+use tokenward_testkit::{PROGRAM_LIMIT, finish, set_up};
 
 fn told(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -13,15 +12,8 @@ fn told(output: &Output) -> String {
 
 #[test]
 fn python_client_is_generated_whole_from_the_document() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let programs = root.join(".cache/venv/bin").canonicalize();
-    let programs = programs.expect("`make setup` makes the Python environment");
-    let generator = programs.join("openapi-python-client");
-    assert!(
-        generator.exists(),
-        "{} is missing: run `make setup`",
-        generator.display()
-    );
+    let generator = set_up(".cache/venv/bin/openapi-python-client");
+    let python = set_up(".cache/venv/bin/python");
     let folder = tempfile::tempdir().expect("a folder");
     // Formatting what was made is not what is tried.
     let config = folder.path().join("config.yml");
@@ -29,7 +21,7 @@ fn python_client_is_generated_whole_from_the_document() {
     let client = folder.path().join("client");
     let mut command = Command::new(generator);
     command.current_dir(folder.path()).arg("generate");
-    command.arg("--path").arg(root.join("docs/openapi.json"));
+    command.arg("--path").arg(set_up("docs/openapi.json"));
     command.arg("--config").arg(&config);
     command.arg("--output-path").arg(&client);
     let generated = finish(&mut command, PROGRAM_LIMIT);
@@ -37,11 +29,11 @@ fn python_client_is_generated_whole_from_the_document() {
     assert!(generated.status.success(), "{said}");
     assert!(!said.contains("Warning"), "{said}");
 
-    let mut compile = Command::new(programs.join("python"));
-    let compile = compile
+    let mut compile = Command::new(&python);
+    compile
         .current_dir(&client)
         .args(["-m", "compileall", "-q", "."]);
-    let compiled = finish(compile, PROGRAM_LIMIT);
+    let compiled = finish(&mut compile, PROGRAM_LIMIT);
     assert!(compiled.status.success(), "{}", told(&compiled));
 
     let program = "import importlib, pkgutil, tokenward_client as client\n\
@@ -50,7 +42,7 @@ fn python_client_is_generated_whole_from_the_document() {
          from tokenward_client.api.audit import verify_audit\n\
          from tokenward_client.models import AuditWhole, AuditBroken, AuditHead\n\
          print(len(names))";
-    let mut python = Command::new(programs.join("python"));
+    let mut python = Command::new(python);
     python.current_dir(&client).args(["-c", program]);
     let imported = finish(&mut python, PROGRAM_LIMIT);
     let said = told(&imported);
@@ -79,18 +71,12 @@ export function told(client: Client, verified: Verified): string {
 
 #[test]
 fn typescript_types_are_generated_and_compile() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openapi/node/node_modules");
+    let modules = set_up("crates/server/tests/openapi/node/node_modules");
     let generator = modules.join("openapi-typescript/bin/cli.js");
-    assert!(
-        generator.exists(),
-        "{} is missing: run `make setup`",
-        generator.display()
-    );
     let folder = tempfile::tempdir().expect("a folder");
     let types = folder.path().join("api.ts");
     let mut generate = Command::new("node");
-    generate.arg(generator).arg(root.join("docs/openapi.json"));
+    generate.arg(generator).arg(set_up("docs/openapi.json"));
     let generated = finish(generate.arg("-o").arg(&types), PROGRAM_LIMIT);
     assert!(generated.status.success(), "{}", told(&generated));
 

@@ -2,12 +2,9 @@
 //! what it forbids, in chains of calls that hand on what earlier ones made.
 
 use crate::document::PATH;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use tokenward_testkit::{NewClient, Server, finish};
+use tokenward_testkit::{NewClient, Server, assert_lacks, finish, set_up, write_with_mode};
 
 /// Longest time for one run over the whole document.
 const RUN_LIMIT: Duration = Duration::from_secs(1_200);
@@ -39,65 +36,38 @@ async fn nor_does_one_who_wants_to_be_told() {
 
 async fn believe(which: &[&str]) {
     // Chains of calls make more tokens than a day's quota.
-    let server = Server::builder()
-        .args(&["--quota-per-day", "1000000"])
-        .start();
+    let server = Server::builder().arg("--quota-per-day=1000000").start();
     let api = server.api();
     let workspace = api.workspace("Acme").await.expect("a workspace");
-    api.product("e-invoice", "E-Invoice")
-        .await
-        .expect("a product");
+    let product = api.product("e-invoice", "E-Invoice").await;
+    product.expect("a product");
     let new = NewClient::sandbox("erp").handover(60);
     let client = api.client(&workspace, new).await.expect("a client");
 
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("schemathesis.toml");
-    let mut options = std::fs::OpenOptions::new();
-    let options = options.write(true).create_new(true).mode(0o600);
-    let mut file = options.open(&config).expect("a file");
-    write!(
-        file,
+    let settings = format!(
         "[auth.openapi.adminKey]\nbearer = \"{}\"\n\
          [auth.openapi.clientSecret]\napi_key = \"{secret}\"\n\
          [auth.openapi.clientBasic]\nusername = \"{}\"\npassword = \"{secret}\"\n",
         server.admin_key(),
         client.id,
         secret = client.secret,
-    )
-    .expect("a written file");
-
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache/venv/bin/schemathesis");
-    assert!(
-        program.exists(),
-        "{} is missing: run `make setup`",
-        program.display()
     );
-    let mut command = Command::new(program);
-    command
-        .current_dir(folder.path())
-        .arg("--config-file")
-        .arg(&config);
+    write_with_mode(&config, &settings, 0o600);
+
+    let mut command = Command::new(set_up(".cache/venv/bin/schemathesis"));
+    command.current_dir(folder.path());
+    command.arg("--config-file").arg(&config);
     command.arg("run").arg(format!("{}{PATH}", server.public()));
     // A seed of its own choice each time would find more, and would fail other people's changes.
-    command.args([
-        "--seed",
-        "1",
-        "--max-examples",
-        EXAMPLES,
-        "--checks",
-        CHECKS,
-        "--no-color",
-    ]);
-    command.args(which);
+    command.args(["--seed", "1", "--max-examples", EXAMPLES]);
+    command.args(["--checks", CHECKS, "--no-color"]).args(which);
     let output = tokio::task::spawn_blocking(move || finish(&mut command, RUN_LIMIT));
     let output = output.await.expect("an end");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{complained}");
     assert!(said.contains("passed"), "it tested nothing:\n{said}");
-    let logged = server.output();
-    assert!(!logged.contains("panicked"), "{logged}");
+    assert_lacks(&server.output(), "panicked");
 }
