@@ -6,7 +6,7 @@ use crate::house::{Browser, House};
 use reqwest::Method;
 use serde_json::json;
 use std::cell::Cell;
-use tokenward_testkit::{expect_json, expect_status};
+use tokenward_testkit::{expect_status, text};
 
 /// What becomes of an act.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -208,8 +208,7 @@ pub(crate) struct World {
 impl World {
     /// A server with two workspaces and three products, whose first operator is signed in.
     pub(crate) async fn new() -> Self {
-        let house = House::new().await;
-        let operator = house.operator().await;
+        let (house, operator) = House::with_operator().await;
         for slug in ["gst", "max-itc", "e-invoice"] {
             house.api.product(slug, slug).await.unwrap();
         }
@@ -218,12 +217,8 @@ impl World {
         let body =
             json!({ "label": "told", "environment": "sandbox", "notification_emails": [TOLD] });
         expect_status(house.api.tell(Method::POST, &path, &body), 201).await;
-        let [asha] = operator
-            .get("/console/members")
-            .await
-            .ids("/console/members/")
-            .try_into()
-            .unwrap();
+        let members = operator.get("/console/members").await;
+        let [asha] = members.ids("/console/members/").try_into().unwrap();
         Self {
             house,
             operator,
@@ -248,19 +243,8 @@ impl World {
         made: &mut Vec<(&'static str, String)>,
     ) -> String {
         let mut out = text.to_owned();
-        for name in [
-            "{gst}",
-            "{all}",
-            "{far}",
-            "{spare}",
-            "{key}",
-            "{hook}",
-            "{far_hook}",
-            "{member}",
-            "{far_member}",
-            "{invitation}",
-            "{far_invitation}",
-        ] {
+        let names = "{gst} {all} {far} {spare} {key} {hook} {far_hook} {member} {far_member} {invitation} {far_invitation}";
+        for name in names.split(' ') {
             if !out.contains(name) {
                 continue;
             }
@@ -285,7 +269,7 @@ impl World {
             &self.acme
         };
         let n = self.n.get();
-        let (method, path, body, id) = match name {
+        let (path, body, id) = match name {
             "{all}" => return house.client(workspace, label, None).await,
             "{gst}" | "{far}" => return house.client(workspace, label, Some(&["gst"])).await,
             "{spare}" => {
@@ -297,47 +281,36 @@ impl World {
                 let email = format!("x{n}@example.com");
                 let role = [("role", "auditor"), ("workspace_id", workspace.as_str())];
                 house.invited(&self.operator, &email, &role).await;
-                let all = expect_json(house.api.ask(Method::GET, "/members"), 200).await;
-                let all = all["items"].as_array().unwrap();
-                let found = all.iter().find(|member| member["email"] == email.as_str());
-                return found.unwrap()["id"].as_str().unwrap().to_owned();
+                return house.member(&email).await;
             }
-            "{key}" => (
-                Method::POST,
-                "/admin-keys".to_owned(),
-                json!({ "name": "k", "role": "auditor" }),
-                "/admin_key/id",
-            ),
+            "{key}" => {
+                let body = json!({ "name": "k", "role": "auditor" });
+                ("/admin-keys".to_owned(), body, "/admin_key/id")
+            }
             "{hook}" | "{far_hook}" => {
                 let path = format!("/workspaces/{workspace}/webhooks");
-                let old = expect_json(house.api.ask(Method::GET, &path), 200).await;
                 // A workspace has few.
-                for old in old["items"].as_array().unwrap() {
-                    let old = format!("/webhooks/{}", old["id"].as_str().unwrap());
+                for old in house.api.items(&path).await {
+                    let old = format!("/webhooks/{}", text(&old, "/id"));
                     expect_status(house.api.ask(Method::DELETE, &old), 204).await;
                 }
                 let body = json!({ "url": format!("https://hooks.example.com/new-{n}") });
-                (Method::POST, path, body, "/webhook/id")
+                (path, body, "/webhook/id")
             }
-            _ => (
-                Method::POST,
-                "/members".to_owned(),
-                json!({ "email": format!("i{n}@example.com"), "role": "auditor", "workspace_id": workspace }),
-                "/invitation/id",
-            ),
+            _ => {
+                let email = format!("i{n}@example.com");
+                let body = json!({ "email": email, "role": "auditor", "workspace_id": workspace });
+                ("/members".to_owned(), body, "/invitation/id")
+            }
         };
-        let request = house.api.admin(method, &path).json(&body);
-        let made = house.api.send(request).await.unwrap().expect(201).json();
-        made.pointer(id).unwrap().as_str().unwrap().to_owned()
+        house.made(&path, body, id).await
     }
 
     async fn ask(&self, person: &Browser, page: &Page) -> (Option<Fate>, String) {
         let label = format!("p {}", self.next());
         let mut made = Vec::new();
-        let path = format!(
-            "/console{}",
-            self.filled(page.path, &label, &mut made).await
-        );
+        let path = self.filled(page.path, &label, &mut made).await;
+        let path = format!("/console{path}");
         let answer = match &page.form {
             None => person.get(&path).await,
             Some(form) => {
@@ -346,11 +319,7 @@ impl World {
                     whole.push((*name, self.filled(value, &label, &mut made).await));
                 }
                 whole.extend(as_opened(person, &path).await);
-                let whole: Vec<(&str, &str)> = whole
-                    .iter()
-                    .map(|(name, value)| (*name, value.as_str()))
-                    .collect();
-                person.send(&path, &whole).await
+                person.send_owned(&path, &whole).await
             }
         };
         if answer.text.contains("Nobody changes or removes themselves") {
@@ -379,22 +348,18 @@ async fn the_pages_keep_to_the_table_of_the_api() {
     let world = World::new().await;
     let (house, operator) = (&world.house, &world.operator);
     let at = ("workspace_id", world.acme.as_str());
-    let product = [("role", "product_admin"), at, ("products", "gst")];
-    let people = [
-        operator.clone(),
-        house
-            .invited(
-                operator,
-                "w@example.com",
-                &[("role", "workspace_admin"), at],
-            )
-            .await,
-        house.invited(operator, "p@example.com", &product).await,
-        house
-            .invited(operator, "a@example.com", &[("role", "auditor"), at])
-            .await,
-        house.new_auditor(operator, "o@example.com").await,
-    ];
+    let mut people = vec![operator.clone()];
+    for (email, role) in [
+        ("w@example.com", &[("role", "workspace_admin"), at][..]),
+        (
+            "p@example.com",
+            &[("role", "product_admin"), at, ("products", "gst")],
+        ),
+        ("a@example.com", &[("role", "auditor"), at]),
+        ("o@example.com", &[("role", "auditor")]),
+    ] {
+        people.push(house.invited(operator, email, role).await);
+    }
     let mut wrong = Vec::new();
     for page in pages() {
         for (place, expected) in page.fates().into_iter().enumerate() {

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tokenward_testkit::{PROGRAM_LIMIT, PgCluster, Server, ended, finish, first_line};
+use tokenward_testkit::{PROGRAM_LIMIT, PgCluster, Server, ended, finish, first_line, set_up};
 
 /// Longest time for a walk of the browser.
 const WALK_LIMIT: Duration = Duration::from_secs(900);
@@ -21,12 +21,7 @@ fn walk(script: &str, ways: &[(&str, &str)]) {
 
 fn walk_at(server: &Server, script: &str, ways: &[(&str, &str)]) {
     let folder = folder();
-    let needed = folder.join("node_modules/playwright-core");
-    assert!(
-        needed.exists(),
-        "{} is missing: run `make setup`",
-        needed.display()
-    );
+    let _ = set_up("crates/server/tests/console/node/node_modules/playwright-core");
     let link = std::fs::read_to_string(server.data_dir().join("console-link"));
     let link = link.expect("the link that makes the first operator");
     let mut node = Command::new("node");
@@ -38,10 +33,8 @@ fn walk_at(server: &Server, script: &str, ways: &[(&str, &str)]) {
     let output = finish(&mut node, WALK_LIMIT);
     let said = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && said.contains("\"pages\""),
-        "{script} {ways:?}\n{said}{complained}"
-    );
+    let done = output.status.success() && said.contains("\"pages\"");
+    assert!(done, "{script} {ways:?}\n{said}{complained}");
 }
 
 /// What the names of pictures taken on a phone begin with.
@@ -157,10 +150,8 @@ impl Two {
         let mut all = vec![("PUBLIC", public), ("LINK", link.as_str())];
         all.extend(ways);
         walk_at(&self.second, script, &all);
-        assert!(
-            self.balancer.requests() > 10,
-            "the walk went by the balancer"
-        );
+        // The walk went by the balancer.
+        assert!(self.balancer.requests() > 10);
     }
 }
 
@@ -208,14 +199,10 @@ fn walk_with_provider<T>(
     let secret = files.path().join("secret");
     std::fs::write(&secret, "a-secret-of-the-console-at-its-provider\n").unwrap();
     let started = start(&[
-        "--sso-issuer",
-        issuer.trim(),
-        "--sso-client-id",
-        "tokenward",
-        "--sso-client-secret-file",
-        secret.to_str().unwrap(),
-        "--sso-name",
-        "Example login",
+        &format!("--sso-issuer={}", issuer.trim()),
+        "--sso-client-id=tokenward",
+        &format!("--sso-client-secret-file={}", secret.display()),
+        "--sso-name=Example login",
     ]);
     let back = public(&started).replace("127.0.0.1", "localhost");
     let input = provider.stdin.as_mut().unwrap();
@@ -228,10 +215,7 @@ fn walk_with_provider<T>(
 
 #[test]
 fn single_sign_on_with_a_real_provider() {
-    let start = |arguments: &[&str]| {
-        let builder = Server::builder().args(arguments);
-        builder.start()
-    };
+    let start = |arguments: &[&str]| Server::builder().args(arguments).start();
     walk_with_provider(start, Server::public, |server| {
         walk_at(server, "sso.mjs", &[])
     });

@@ -1,9 +1,7 @@
 //! What people recognise credentials by: how each begins, a fingerprint, a note, and who made it.
 
 use crate::house::{House, done, expect, shows};
-use reqwest::Method;
-use serde_json::json;
-use tokenward_testkit::{assert_contains, expect_json};
+use tokenward_testkit::text;
 
 /// The fingerprint that a page shows.
 fn fingerprint(text: &str) -> String {
@@ -17,8 +15,7 @@ fn fingerprint(text: &str) -> String {
 
 #[tokio::test]
 async fn secret_is_recognised_by_fingerprint_note_and_maker() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     house.api.product("gst", "GST").await.unwrap();
     let acme = house.workspace("Acme").await;
     let form = [
@@ -41,15 +38,13 @@ async fn secret_is_recognised_by_fingerprint_note_and_maker() {
     assert_ne!(first, second);
     let shown = shows(&operator, &page, "for the new billing system").await;
     let begins = format!("tw-secret.production.{}…", &client[..8]);
-    for says in [
+    shown.says(&[
         first.as_str(),
         &second,
         &begins,
         "by Somebody",
         "No token requested yet",
-    ] {
-        assert!(shown.text.contains(says), "{says}\n{}", shown.text);
-    }
+    ]);
     // Nothing of the secret's random part is on the page.
     let random = secret.rsplit('.').next().unwrap();
     for at in 0..random.len() - 8 {
@@ -65,7 +60,7 @@ async fn secret_is_recognised_by_fingerprint_note_and_maker() {
     refused.expect(422, "id=\"e-note\"");
     done(&operator, &note, &[("note", "spare")]).await;
     let shown = shows(&operator, &page, "spare").await;
-    assert_contains(&shown.text, "changed the note of a client secret of");
+    shown.says(&["changed the note of a client secret of"]);
     assert!(shown.text.contains("by Somebody"), "the maker stays");
     let missing = format!("/console/credentials/secret/{client}/7");
     expect(operator.get(&missing), 404, "").await;
@@ -74,8 +69,8 @@ async fn secret_is_recognised_by_fingerprint_note_and_maker() {
     let pasted = [("token", secret.as_str()), ("product", "gst")];
     let answer = operator.send("/console/inspect", &pasted).await;
     let answer = answer.expect(200, "This is client secret 2 of “SAP ECC”");
-    assert!(answer.text.contains(&second), "{}", answer.text);
-    assert!(!answer.text.contains(random), "{}", answer.text);
+    answer.says(&[&second]);
+    answer.lacks(random);
     done(&operator, &format!("{page}/delete-secret-2"), &[]).await;
     let answer = operator.send("/console/inspect", &pasted).await;
     answer.expect(200, "none of its client secrets");
@@ -87,7 +82,7 @@ async fn secret_is_recognised_by_fingerprint_note_and_maker() {
     ];
     let theirs = house.invited(&operator, "p@example.com", &role).await;
     let shown = shows(&theirs, &page, &first).await;
-    assert!(!shown.text.contains("by Somebody"), "{}", shown.text);
+    shown.lacks("by Somebody");
     let far = house.client(&acme, "far", None).await;
     let far = format!("/console/credentials/secret/{far}/1");
     expect(theirs.get(&far), 404, "").await;
@@ -100,8 +95,7 @@ async fn secret_is_recognised_by_fingerprint_note_and_maker() {
 
 #[tokio::test]
 async fn admin_keys_and_webhooks_are_recognised_the_same_way() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     let form = [
         ("name", "Deploy"),
         ("role", "operator"),
@@ -112,9 +106,7 @@ async fn admin_keys_and_webhooks_are_recognised_the_same_way() {
     let key = made.between("<code id=\"secret-1\" tabindex=\"0\">", "</code>");
     let print = fingerprint(&made.text);
     let list = shows(&operator, "/console/admin-keys", "runs in CI").await;
-    for says in [print.as_str(), "tw-admin.", "by Somebody"] {
-        assert!(list.text.contains(says), "{says}\n{}", list.text);
-    }
+    list.says(&[print.as_str(), "tw-admin.", "by Somebody"]);
     let pasted = [("token", key.as_str()), ("product", "")];
     let answer = operator.send("/console/inspect", &pasted).await;
     answer.expect(200, "This is the admin key “Deploy”. It works.");
@@ -131,19 +123,17 @@ async fn admin_keys_and_webhooks_are_recognised_the_same_way() {
     let made = operator.send(&notices, &form).await;
     let print = fingerprint(&made.expect(200, "Webhook added").text);
     let shown = shows(&operator, &notices, "pager").await;
-    for says in [
+    shown.says(&[
         print.as_str(),
         "whsec_…",
         "by Somebody",
         "No recent delivery",
-    ] {
-        assert!(shown.text.contains(says), "{says}\n{}", shown.text);
-    }
+    ]);
     let hook = shown.ids("/console/credentials/webhook/").remove(0);
     let edit = format!("/console/credentials/webhook/{hook}/0");
     done(&operator, &edit, &[("note", "")]).await;
     let shown = shows(&operator, &notices, &print).await;
-    assert!(!shown.text.contains("<p>pager</p>"), "{}", shown.text);
+    shown.lacks("<p>pager</p>");
     // A rotated secret has another fingerprint.
     let rotate = format!("/console/w/{acme}/webhooks/{hook}/rotate");
     let rotated = expect(operator.send(&rotate, &[]), 200, "").await;
@@ -156,16 +146,8 @@ async fn admin_keys_and_webhooks_are_recognised_the_same_way() {
     let other = house.invited(&operator, "w@example.com", &role).await;
     expect(other.get(&edit), 404, "").await;
     expect(other.send(&edit, &[("note", "x")]), 404, "").await;
-    let keys = expect_json(house.api.ask(Method::GET, "/admin-keys"), 200).await;
-    let id = keys["items"][0]["id"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let id = if id.is_empty() {
-        json!(keys).to_string()
-    } else {
-        id
-    };
+    let keys = house.api.items("/admin-keys").await;
+    let id = text(&keys[0], "/id");
     let key = format!("/console/credentials/admin-key/{id}/0");
     expect(other.get(&key), 403, "").await;
     expect(other.send(&key, &[("note", "x")]), 403, "").await;

@@ -3,7 +3,7 @@
 
 use crate::house::{Browser, House, Page, done, expect};
 use reqwest::Method;
-use tokenward_testkit::{ApiClient, NewClient, assert_lacks, expect_json, expect_status};
+use tokenward_testkit::{ApiClient, NewClient, expect_json, expect_status};
 
 /// Sends what somebody types into the search box.
 async fn search(browser: &Browser, typed: &str) -> Page {
@@ -31,18 +31,14 @@ async fn revoked(house: &House, workspace: &str) -> (ApiClient, String) {
 
 #[tokio::test]
 async fn a_denied_request_is_found_by_its_error_id_and_by_its_request_id() {
-    let house = House::new().await;
-    let operator = house.operator().await;
-    let acme = house.workspace("Acme").await;
+    let (house, operator, acme) = House::with_workspace().await;
     let (client, token) = revoked(&house, &acme).await;
     let denied = expect_status(house.api.check("sandbox", "gst", &token), 401).await;
     let id = error_id(&denied);
     let page = expect(search(&operator, &format!(" {id} ")), 200, "TOKEN_REVOKED").await;
     let link = format!("href=\"/console/clients/{}\">erp</a>", client.id);
-    for says in [&link, "gst (sandbox)", "127.0.0.1", &id] {
-        assert!(page.text.contains(says), "{says}\n{}", page.text);
-    }
-    assert!(!page.text.contains("not verified"), "{}", page.text);
+    page.says(&[&link, "gst (sandbox)", "127.0.0.1", &id]);
+    page.lacks("not verified");
     let own = operator
         .get(&format!("/console/clients/{}", client.id))
         .await;
@@ -73,8 +69,7 @@ async fn a_denied_request_is_found_by_its_error_id_and_by_its_request_id() {
 
 #[tokio::test]
 async fn a_denied_request_is_shown_to_those_who_see_its_client() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     let (acme, far) = (house.workspace("Acme").await, house.workspace("Far").await);
     let (client, token) = revoked(&house, &acme).await;
     let denied = expect_status(house.api.check("sandbox", "gst", &token), 401).await;
@@ -93,7 +88,7 @@ async fn a_denied_request_is_shown_to_those_who_see_its_client() {
     expect(search(&own, &error_id(&unknown)), 200, "No results").await;
     for typed in [error_id(&denied), client.id.clone(), token.clone()] {
         let page = expect(search(&other, &typed), 200, "No results").await;
-        assert!(!page.text.contains("erp"), "{}", page.text);
+        page.lacks("erp");
     }
     let form = [("token", token.as_str()), ("product", "gst")];
     let page = other.send("/console/inspect", &form).await;
@@ -102,16 +97,14 @@ async fn a_denied_request_is_shown_to_those_who_see_its_client() {
 
 #[tokio::test]
 async fn a_pasted_token_is_tested_and_neither_shown_nor_counted() {
-    let house = House::new().await;
-    let operator = house.operator().await;
-    let acme = house.workspace("Acme").await;
+    let (house, operator, acme) = House::with_workspace().await;
     let (client, old) = revoked(&house, &acme).await;
     let made = expect_json(house.api.generate(&client.secret), 200).await;
     let token = made["access_token"].as_str().unwrap();
     let test = async |token: &str, product: &str| {
         let form = [("token", token), ("product", product)];
         let page = operator.send("/console/inspect", &form).await;
-        assert!(!page.text.contains(token), "{}", page.text);
+        page.lacks(token);
         page
     };
     expect(test(token, "gst"), 200, "permits this request").await;
@@ -125,7 +118,7 @@ async fn a_pasted_token_is_tested_and_neither_shown_nor_counted() {
         .get(&format!("/console/clients/{}", client.id))
         .await;
     let page = page.expect(200, "<dt>Last used</dt><dd>Never</dd>");
-    assert!(page.text.contains("No API requests yet"), "{}", page.text);
+    page.says(&["No API requests yet"]);
     // The page that shows a new token once leads there.
     let generation = made["generation"].to_string();
     let path = format!("/console/clients/{}/generate", client.id);
@@ -142,23 +135,21 @@ async fn a_pasted_token_is_tested_and_neither_shown_nor_counted() {
 
 #[tokio::test]
 async fn audit_log_is_filtered_by_names() {
-    let house = House::new().await;
-    let operator = house.operator().await;
-    let acme = house.workspace("Acme").await;
+    let (house, operator, acme) = House::with_workspace().await;
     house.client(&acme, "erp", None).await;
     done(&operator, "/console/workspaces/new", &[("name", "Mine")]).await;
     let filtered = async |query: &str| operator.get(&format!("/console/audit?{query}")).await;
     for query in ["actor=somebody", "actor=ASHA%40example.com"] {
         let page = expect(filtered(query), 200, "</strong> created workspace").await;
-        assert!(page.text.contains("/overview\">Mine</a>"), "{}", page.text);
-        assert!(!page.text.contains("/overview\">Acme</a>"), "{}", page.text);
+        page.says(&["/overview\">Mine</a>"]);
+        page.lacks("/overview\">Acme</a>");
     }
     let page = filtered("actor=First+operator")
         .await
         .expect(200, "</strong> created API client");
-    assert!(!page.text.contains("/overview\">Mine</a>"), "{}", page.text);
+    page.lacks("/overview\">Mine</a>");
     let page = expect(filtered("client=erp"), 200, "</strong> created API client").await;
-    assert_lacks(&page.text, "</strong> created workspace");
+    page.lacks("</strong> created workspace");
     for query in "actor=nobody+here client=nothing workspace=x from=x".split(' ') {
         expect(filtered(query), 200, "class=\"faults\"").await;
     }
@@ -172,8 +163,7 @@ async fn audit_log_is_filtered_by_names() {
 
 #[tokio::test]
 async fn audit_log_is_filtered_by_days_and_exported_as_shown() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     house.workspace("Old").await;
     // Two days pass.
     house.in_database("UPDATE audit SET at = at - 172800000000");

@@ -1,9 +1,9 @@
 //! Forms that change what somebody else may have changed meanwhile, and what of it needs a fresh proof.
 
-use crate::house::{Browser, House, PASSWORD, Page, done, expect, shows};
+use crate::house::{House, PASSWORD, Page, done, expect, shows};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{assert_contains, assert_lacks, expect_json, expect_status};
+use tokenward_testkit::{expect_json, expect_status};
 
 /// The edit form of a client as its page shows it, with some fields typed anew.
 fn typed(page: &Page, change: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
@@ -25,25 +25,8 @@ fn typed(page: &Page, change: &[(&'static str, &str)]) -> Vec<(&'static str, Str
     form
 }
 
-async fn send(person: &Browser, path: &str, form: &[(&'static str, String)]) -> Page {
-    let form: Vec<(&str, &str)> = form
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
-    person.send(path, &form).await
-}
-
 async fn settings(house: &House, client: &str) -> Value {
-    let path = format!("/clients/{client}");
-    let request = house.api.admin(Method::GET, &path);
-    house.api.send(request).await.unwrap().expect(200).json()
-}
-
-async fn patch(house: &House, client: &str, body: Value) {
-    let request = house
-        .api
-        .admin(Method::PATCH, &format!("/clients/{client}"));
-    expect_status(house.api.send(request.json(&body)), 200).await;
+    expect_json(house.api.read_client(client), 200).await
 }
 
 /// Where a form is sent, its fields, and those of them that are wrong.
@@ -99,11 +82,7 @@ async fn every_form_shows_all_that_is_wrong_each_at_its_field() {
     let page = house.stranger().post(&link, &join).await;
     let page = page.expect(422, "Couldn't save changes.");
     for (field, _) in join {
-        assert!(
-            page.text.contains(&format!("id=\"e-{field}\"")),
-            "{field}\n{}",
-            page.text
-        );
+        page.says(&[&format!("id=\"e-{field}\"")]);
     }
     let operator = house.operator().await;
     let acme = house.workspace("Acme").await;
@@ -111,23 +90,17 @@ async fn every_form_shows_all_that_is_wrong_each_at_its_field() {
         let path = path.replace("{acme}", &acme);
         let page = expect(operator.send(&path, form), 422, "Couldn't save changes.").await;
         for field in wrong {
-            let there = page.text.contains(&format!("id=\"e-{field}\""));
-            let listed = page.text.contains(&format!("href=\"#f-{field}\""));
-            assert!(there && listed, "{path} {field}\n{}", page.text);
+            let there = format!("id=\"e-{field}\"");
+            page.says(&[&there, &format!("href=\"#f-{field}\"")]);
         }
-        assert_eq!(
-            page.text.matches("class=\"fault\"").count(),
-            wrong.len(),
-            "{path}"
-        );
+        let faults = page.text.matches("class=\"fault\"").count();
+        assert_eq!(faults, wrong.len(), "{path}");
     }
 }
 
 #[tokio::test]
 async fn acts_that_cannot_work_are_not_offered() {
-    let house = House::new().await;
-    let operator = house.operator().await;
-    let acme = house.workspace("Acme").await;
+    let (house, operator, acme) = House::with_workspace().await;
     let client = house.client(&acme, "erp", None).await;
     let page = format!("/console/clients/{client}");
     let offers = async |act: &str| {
@@ -162,7 +135,7 @@ async fn acts_that_cannot_work_are_not_offered() {
     assert!(!offers("generate").await, "in a disabled workspace");
     // The last operator's key that does not expire stays, so its revocation is not offered.
     let keys = shows(&operator, "/console/admin-keys", "First operator").await;
-    assert!(!keys.text.contains("/revoke\""), "{}", keys.text);
+    keys.lacks("/revoke\"");
     let form = [("name", "second"), ("role", "operator")];
     let made = operator.send("/console/admin-keys/new", &form).await;
     made.expect(200, "created");
@@ -173,13 +146,12 @@ async fn acts_that_cannot_work_are_not_offered() {
     house.client(&acme, "bound", Some(&["gst"])).await;
     let refused = operator.send("/console/products/gst/delete", &[]).await;
     let refused = refused.expect(422, "Back</a>");
-    assert_lacks(&refused.text, "<button class=\"destroy\"");
+    refused.lacks("<button class=\"destroy\"");
 }
 
 #[tokio::test]
 async fn an_old_edit_form_undoes_no_newer_restriction() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     house.api.product("gst", "GST").await.unwrap();
     let acme = house.workspace("Acme").await;
     let client = house.client(&acme, "erp", None).await;
@@ -187,44 +159,36 @@ async fn an_old_edit_form_undoes_no_newer_restriction() {
     let opened = shows(&operator, &path, "Settings of erp").await;
     let form = typed(&opened, &[("label", "erp <new>")]);
     let narrow = json!({ "products": ["gst"], "token_networks": ["10.0.0.0/8"] });
-    patch(&house, &client, narrow).await;
+    expect_status(house.api.patch_client(&client, &narrow), 200).await;
     // The old form is not taken, shows what changed, and keeps what was typed.
-    let page = send(&operator, &path, &form).await;
+    let page = operator.send_owned(&path, &form).await;
     let page = page.expect(409, "changed while you were editing");
-    for says in [
+    page.says(&[
         "All current and future products",
         "10.0.0.0/8",
         "erp &#60;new&#62;",
-    ] {
-        assert!(page.text.contains(says), "{says}\n{}", page.text);
-    }
+    ]);
     let now = settings(&house, &client).await;
     assert_eq!(now["label"], "erp");
     assert_eq!(now["products"], json!(["gst"]));
     // Sent once more from there, it changes what was typed and nothing else.
-    assert!(page.text.contains("value=\"gst\" checked"), "{}", page.text);
+    page.says(&["value=\"gst\" checked"]);
     let again = typed(&page, &[("label", "erp <new>")]);
-    expect(send(&operator, &path, &again), 303, "").await;
+    expect(operator.send_owned(&path, &again), 303, "").await;
     let now = settings(&house, &client).await;
     assert_eq!(now["label"], "erp <new>");
     assert_eq!(now["products"], json!(["gst"]));
     assert_eq!(now["token_networks"], json!(["10.0.0.0/8"]));
     // A form that does not say what it was opened on is an old one.
-    let bare = [
-        ("label", "bare".to_owned()),
-        ("scope", "all".to_owned()),
-        ("lifetime", "never".to_owned()),
-    ];
-    send(&operator, &path, &bare)
-        .await
-        .expect(409, "changed while you were editing");
+    let bare = [("label", "bare"), ("scope", "all"), ("lifetime", "never")];
+    let page = operator.send(&path, &bare);
+    expect(page, 409, "changed while you were editing").await;
     assert_eq!(settings(&house, &client).await["products"], json!(["gst"]));
 }
 
 #[tokio::test]
 async fn an_old_form_gives_no_role_back_that_was_taken_away() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     house.new_operator(&operator, "ravi@example.com").await;
     let ravi = house.member("ravi@example.com").await;
     let path = format!("/console/members/{ravi}");
@@ -241,7 +205,7 @@ async fn an_old_form_gives_no_role_back_that_was_taken_away() {
         let form = [("role", "operator"), ("opened", old)];
         let page = operator.send(&path, &form).await;
         let page = page.expect(409, "It is now: Auditor, all workspaces.");
-        assert_contains(&page.text, "value=\"operator\" selected");
+        page.says(&["value=\"operator\" selected"]);
         assert_eq!(role().await, "auditor");
     }
     let page = operator.get(&path).await;
@@ -254,8 +218,7 @@ async fn an_old_form_gives_no_role_back_that_was_taken_away() {
 
 #[tokio::test]
 async fn only_a_change_that_allows_more_needs_a_fresh_proof() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     house.api.product("gst", "GST").await.unwrap();
     let acme = house.workspace("Acme").await;
     let client = house.client(&acme, "erp", None).await;
@@ -269,7 +232,7 @@ async fn only_a_change_that_allows_more_needs_a_fresh_proof() {
         &[("secret_networks", "10.0.0.0/8")],
     ] {
         let page = shows(&operator, &path, "Settings of").await;
-        expect(send(&operator, &path, &typed(&page, narrow)), 303, "").await;
+        expect(operator.send_owned(&path, &typed(&page, narrow)), 303, "").await;
     }
     for wide in [
         &[("lifetime", "never")][..],
@@ -281,7 +244,7 @@ async fn only_a_change_that_allows_more_needs_a_fresh_proof() {
         &[("handover_max_seconds", "60")],
     ] {
         let page = shows(&operator, &path, "Settings of").await;
-        let page = send(&operator, &path, &typed(&page, wide)).await;
+        let page = operator.send_owned(&path, &typed(&page, wide)).await;
         page.expect(403, "Change the settings of API client “renamed”");
     }
     let now = settings(&house, &client).await;
@@ -290,23 +253,21 @@ async fn only_a_change_that_allows_more_needs_a_fresh_proof() {
     // Once proved, the same form is confirmed and sent.
     let page = operator.get(&path).await;
     let form = typed(&page, &[("lifetime", "never")]);
-    let asked = expect(send(&operator, &path, &form), 403, "Confirm").await;
+    let asked = expect(operator.send_owned(&path, &form), 403, "Confirm").await;
     let page = operator.prove_at(&asked, PASSWORD).await;
     let page = page.expect(200, "Confirm: Change the settings of API client “renamed”?");
     let names = form.iter().map(|(name, _)| *name);
     let kept: Vec<(&'static str, String)> = names
         .map(|name| (name, page.hidden(name).replace("&#38;", "&")))
         .collect();
-    expect(send(&operator, &path, &kept), 303, "").await;
+    expect(operator.send_owned(&path, &kept), 303, "").await;
     let now = settings(&house, &client).await;
     assert_eq!(now["token_lifetime_seconds"], Value::Null);
 }
 
 #[tokio::test]
 async fn a_form_shows_everything_that_is_wrong_at_once_each_at_its_field() {
-    let house = House::new().await;
-    let operator = house.operator().await;
-    let acme = house.workspace("Acme").await;
+    let (house, operator, acme) = House::with_workspace().await;
     let form = [
         ("label", ""),
         ("scope", "some"),
@@ -331,21 +292,15 @@ async fn a_form_shows_everything_that_is_wrong_at_once_each_at_its_field() {
     let client = house.client(&acme, "erp", None).await;
     let edit = format!("/console/clients/{client}/edit");
     let opened = shows(&operator, &edit, "Settings of").await;
-    let created = operator
-        .send(&format!("/console/w/{acme}/sandbox/new"), &form)
-        .await;
-    let edited = send(&operator, &edit, &typed(&opened, &form)).await;
+    let create = format!("/console/w/{acme}/sandbox/new");
+    let created = operator.send(&create, &form).await;
+    let edited = operator.send_owned(&edit, &typed(&opened, &form)).await;
     for page in [created, edited] {
         let page = page.expect(422, "Select at least one product");
         for field in fields {
-            let link = format!("<li><a href=\"#f-{field}\">");
-            assert!(page.text.contains(&link), "{field}\n{}", page.text);
+            page.says(&[&format!("<li><a href=\"#f-{field}\">")]);
         }
-        assert_eq!(
-            page.text.matches("class=\"fault\"").count(),
-            fields.len(),
-            "{}",
-            page.text
-        );
+        let faults = page.text.matches("class=\"fault\"").count();
+        assert_eq!(faults, fields.len(), "{}", page.text);
     }
 }

@@ -3,12 +3,11 @@
 use crate::house::{House, Page, expect, shows};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{NewClient, Server, expect_json, expect_status};
+use tokenward_testkit::{NewClient, Server, assert_contains, expect_status, text};
 
 /// Sends one request of the admin API; the body of its good answer.
 async fn admin(house: &House, method: Method, path: &str, body: &Value) -> Value {
-    let request = house.api.admin(method, path).json(body);
-    let answer = house.api.send(request).await.unwrap();
+    let answer = house.api.tell(method, path, body).await.unwrap();
     assert!(answer.status < 300, "{path}: {answer:?}");
     answer.json()
 }
@@ -25,34 +24,25 @@ fn words(page: &Page) -> String {
 
 #[tokio::test]
 async fn usage_is_drawn_for_a_span_of_time_and_exported() {
-    let house = House::new().await;
-    let operator = house.operator().await;
-    let acme = house.workspace("Acme").await;
-    let client = house
-        .api
-        .client(&acme, NewClient::sandbox("erp"))
-        .await
-        .unwrap();
+    let (house, operator, acme) = House::with_workspace().await;
+    let client = house.api.client(&acme, NewClient::sandbox("erp")).await;
+    let client = client.unwrap();
     expect_status(house.api.generate(&client.secret), 200).await;
     let page = format!("/console/clients/{}", client.id);
     let shown = shows(&operator, &page, "Usage, last 35 days").await;
     let bars = |text: &str| text.matches("<g class=\"bar\">").count();
     assert_eq!(bars(&shown.text), 35, "of the one chart with figures");
     // The axis has numbers, and each bar its values.
-    for says in [
+    shown.says(&[
         "<span>2</span><span>1</span><span>0</span>",
         "Generated 1</title>",
-    ] {
-        assert!(shown.text.contains(says), "{says}\n{}", shown.text);
-    }
+    ]);
     let week = shows(&operator, &format!("{page}?range=7d"), "Usage, last 7 days").await;
     assert_eq!(bars(&week.text), 7);
     let day = operator.get(&format!("{page}?range=24h")).await;
     let day = day.expect(200, "Usage, last 24 hours");
     assert_eq!(bars(&day.text), 24);
-    for says in ["<span>this hour</span>", ":00: Generated 1</title>"] {
-        assert!(day.text.contains(says), "{says}\n{}", day.text);
-    }
+    day.says(&["<span>this hour</span>", ":00: Generated 1</title>"]);
     let csv = operator.get(&format!("{page}/usage.csv?range=24h")).await;
     let csv = csv.expect(200, "hour,product,result,count\n");
     assert!(csv.text.ends_with(":00:00Z,,GENERATED,1\n"), "{}", csv.text);
@@ -67,7 +57,7 @@ async fn usage_is_drawn_for_a_span_of_time_and_exported() {
 
 #[tokio::test]
 async fn list_page_and_api_tell_one_quota() {
-    let house = House::of(Server::builder().arg("--quota-per-day").arg("5").start());
+    let house = House::of(Server::builder().arg("--quota-per-day=5").start());
     let operator = house.operator().await;
     let acme = house.workspace("Acme").await;
     let erp = house.api.client(&acme, NewClient::sandbox("erp")).await;
@@ -84,11 +74,7 @@ async fn list_page_and_api_tell_one_quota() {
     let told = async |used: &[(u64, u64)]| {
         let most = used.iter().map(|(_, used)| *used).max().unwrap();
         let list = operator.get(&format!("/console/w/{acme}/sandbox")).await;
-        assert!(
-            words(&list).contains(&format!(" {most} of 5 ")),
-            "{most}: {}",
-            words(&list)
-        );
+        assert_contains(&words(&list), &format!(" {most} of 5 "));
         let page = words(&operator.get(&format!("/console/clients/{}", erp.id)).await);
         let shown = house.api.read_client(&erp.id).await.unwrap().json();
         for (n, used) in used {
@@ -118,8 +104,7 @@ async fn list_page_and_api_tell_one_quota() {
 
 #[tokio::test]
 async fn admin_keys_page_tells_last_use_and_the_first_key() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     let new = json!({ "name": "night job", "role": "operator" });
     let made = admin(&house, Method::POST, "/admin-keys", &new).await;
     let page = shows(&operator, "/console/admin-keys", "").await;
@@ -146,14 +131,13 @@ async fn admin_keys_page_tells_last_use_and_the_first_key() {
     told.sort();
     assert_eq!(told, ["First operator used", "night job never"]);
     let other = house.api.with_admin_key(made["key"].as_str().unwrap());
-    let listed = expect_json(other.send(other.admin(Method::GET, "/admin-keys")), 200).await;
-    let keys = listed["items"].as_array().unwrap();
-    let first = keys.iter().find(|key| key["name"] == "First operator");
-    let first = first.unwrap()["id"].as_str().unwrap();
+    let mut keys = other.items("/admin-keys").await;
+    keys.retain(|key| key["name"] == "First operator");
+    let first = text(&keys[0], "/id");
     let link = format!("href=\"/console/admin-keys/{first}/revoke\">revoke it</a>");
-    assert!(page.text.contains(&link), "{}", page.text);
-    let revoke = other.admin(Method::DELETE, &format!("/admin-keys/{first}"));
-    other.send(revoke).await.unwrap().expect(200);
+    page.says(&[&link]);
+    let revoke = format!("/admin-keys/{first}");
+    expect_status(other.ask(Method::DELETE, &revoke), 200).await;
     let page = shows(&operator, "/console/admin-keys", "").await;
     assert!(!words(&page).contains("created at the first start"));
     let mut told = rows(&page);
@@ -165,17 +149,15 @@ async fn admin_keys_page_tells_last_use_and_the_first_key() {
 async fn sign_ins_are_counted_by_method() {
     let house = House::new().await;
     let count = async |method: &str| {
-        let text = house.api.metrics().await.unwrap().expect(200).body;
-        let line = format!("tokenward_sign_ins_total{{method=\"{method}\"}} ");
-        let found = text.lines().find_map(|one| one.strip_prefix(line.as_str()));
-        found.map_or(0, |count| count.parse::<u32>().unwrap())
+        let series = format!("tokenward_sign_ins_total{{method=\"{method}\"}}");
+        house.api.figure(&series).await.unwrap_or_default()
     };
     house.operator().await;
     let before = count("password").await;
     expect(house.signed_in("asha@example.com"), 303, "").await;
-    assert_eq!(count("password").await, before + 1);
+    assert_eq!(Some(count("password").await), Some(before + 1.0));
     let wrong = [("email", "asha@example.com"), ("password", "wrong-one-7")];
     let refused = house.stranger().post("/console/sign-in", &wrong).await;
     assert_eq!(refused.status, 401);
-    assert_eq!(count("password").await, before + 1);
+    assert_eq!(Some(count("password").await), Some(before + 1.0));
 }

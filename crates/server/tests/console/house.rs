@@ -2,9 +2,9 @@
 
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Client, Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::panic::Location;
-use tokenward_testkit::{Api, Server, expect_json};
+use tokenward_testkit::{Api, Server, assert_contains_all, assert_lacks, expect_json, text};
 
 pub(crate) const PASSWORD: &str = "plum-tractor-7-galaxy";
 
@@ -18,20 +18,21 @@ pub(crate) struct Page {
 impl Page {
     /// Where a redirect leads.
     pub(crate) fn location(&self) -> &str {
-        self.headers
-            .get(LOCATION)
-            .map_or("", |value| value.to_str().unwrap())
+        let location = self.headers.get(LOCATION);
+        location.map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The cookie that it sets, as a browser sends it back.
+    pub(crate) fn cookie(&self) -> String {
+        let set = self.headers.get(SET_COOKIE).expect("a cookie");
+        let set = set.to_str().unwrap();
+        set.split(';').next().unwrap().to_owned()
     }
 
     /// The value of the first hidden field of that name.
     pub(crate) fn hidden(&self, name: &str) -> String {
         let start = format!("name=\"{name}\" value=\"");
-        let at = self
-            .text
-            .find(&start)
-            .unwrap_or_else(|| panic!("no field {name} in\n{}", self.text));
-        let rest = &self.text[at + start.len()..];
-        rest[..rest.find('"').unwrap()].to_owned()
+        self.between(&start, "\"")
     }
 
     /// The ids that follow `before` in links and forms, each once.
@@ -39,8 +40,7 @@ impl Page {
         let mut ids: Vec<String> = Vec::new();
         for rest in self.text.split(before).skip(1) {
             let id = rest.get(..36).unwrap_or("");
-            if id.chars().filter(|c| *c == '-').count() == 4 && !ids.iter().any(|known| known == id)
-            {
+            if id.matches('-').count() == 4 && !ids.iter().any(|known| known == id) {
                 ids.push(id.to_owned());
             }
         }
@@ -53,6 +53,18 @@ impl Page {
         let at = at.unwrap_or_else(|| panic!("no {before:?} in\n{}", self.text));
         let rest = &self.text[at + before.len()..];
         rest[..rest.find(until).unwrap()].to_owned()
+    }
+
+    /// All of these are on the page.
+    #[track_caller]
+    pub(crate) fn says(&self, parts: &[&str]) {
+        assert_contains_all(&self.text, parts);
+    }
+
+    /// This is not on the page.
+    #[track_caller]
+    pub(crate) fn lacks(&self, part: &str) {
+        assert_lacks(&self.text, part);
     }
 
     #[track_caller]
@@ -122,10 +134,8 @@ impl House {
     }
 
     pub(crate) fn of(server: Server) -> Self {
-        let http = tokenward_testkit::http()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
+        let http = tokenward_testkit::http().redirect(reqwest::redirect::Policy::none());
+        let http = http.build().unwrap();
         let api = server.api();
         Self { server, api, http }
     }
@@ -137,6 +147,20 @@ impl House {
         self.api = self.server.api();
     }
 
+    /// A server and its first operator, signed in.
+    pub(crate) async fn with_operator() -> (Self, Browser) {
+        let house = Self::new().await;
+        let operator = house.operator().await;
+        (house, operator)
+    }
+
+    /// The same, and the workspace `Acme`.
+    pub(crate) async fn with_workspace() -> (Self, Browser, String) {
+        let (house, operator) = Self::with_operator().await;
+        let acme = house.workspace("Acme").await;
+        (house, operator, acme)
+    }
+
     /// Makes every proof of who somebody is an hour old, behind the server's back.
     pub(crate) fn age_proofs(&self) {
         self.in_database("UPDATE session SET proved_at = proved_at - 3600000000");
@@ -146,9 +170,8 @@ impl House {
     pub(crate) fn in_database(&self, sql: &str) {
         let database = self.server.data_dir().join("tokenward.sqlite");
         let connection = rusqlite::Connection::open(database).unwrap();
-        connection
-            .busy_timeout(std::time::Duration::from_secs(10))
-            .unwrap();
+        let limit = std::time::Duration::from_secs(10);
+        connection.busy_timeout(limit).unwrap();
         assert!(connection.execute(sql, []).unwrap() > 0, "{sql}");
     }
 
@@ -188,10 +211,8 @@ impl House {
 
     /// The browser whose cookie an answer sets.
     pub(crate) async fn with(&self, answer: &Page) -> Browser {
-        let set = answer.headers.get(SET_COOKIE).expect("a cookie");
-        let set = set.to_str().unwrap();
         let mut browser = self.stranger();
-        browser.cookie = set.split(';').next().unwrap().to_owned();
+        browser.cookie = answer.cookie();
         let account = browser.get("/console/account").await.expect(200, "");
         browser.word = account.hidden("csrf_token");
         browser
@@ -219,11 +240,9 @@ impl House {
 
     /// The id of the member with this address.
     pub(crate) async fn member(&self, email: &str) -> String {
-        let request = self.api.admin(Method::GET, "/members");
-        let all = expect_json(self.api.send(request), 200).await;
-        let mut all = all["items"].as_array().unwrap().iter();
-        let found = all.find(|member| member["email"] == email);
-        found.unwrap()["id"].as_str().unwrap().to_owned()
+        let mut all = self.api.items("/members").await;
+        all.retain(|member| member["email"] == email);
+        text(&all[0], "/id")
     }
 
     /// One more operator of all workspaces.
@@ -234,6 +253,12 @@ impl House {
     /// An auditor of all workspaces.
     pub(crate) async fn new_auditor(&self, operator: &Browser, email: &str) -> Browser {
         self.invited(operator, email, &[("role", "auditor")]).await
+    }
+
+    /// Something made by the API: its id, which is at this place of the answer.
+    pub(crate) async fn made(&self, path: &str, body: Value, id: &str) -> String {
+        let made = expect_json(self.api.tell(Method::POST, path, &body), 201).await;
+        text(&made, id)
     }
 
     /// A workspace by the API.
@@ -255,8 +280,7 @@ impl House {
     ) -> String {
         let body = json!({ "label": label, "environment": "sandbox", "products": products });
         let path = format!("/workspaces/{workspace}/clients");
-        let answer = expect_json(self.api.tell(Method::POST, &path, &body), 201).await;
-        answer["client"]["id"].as_str().unwrap().to_owned()
+        self.made(&path, body, "/client/id").await
     }
 }
 
@@ -328,6 +352,12 @@ impl Browser {
         let page = self.send("/console/account/app", &form).await;
         page.expect(200, "Recovery codes");
         key
+    }
+
+    /// A form of this session, with values of its own.
+    pub(crate) async fn send_owned(&self, path: &str, form: &[(&str, String)]) -> Page {
+        let form = form.iter().map(|(name, value)| (*name, value.as_str()));
+        self.send(path, &form.collect::<Vec<_>>()).await
     }
 
     /// A form of this session.

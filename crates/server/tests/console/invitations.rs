@@ -4,15 +4,14 @@ use crate::authority::as_opened;
 use crate::house::{Browser, House, PASSWORD, Page, expect, shows};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{Api, expect_json};
+use tokenward_testkit::{Api, expect_error, expect_json, text};
 
 const MALLORYS: &str = "copper-violin-93-meadow";
 
 /// A caller with an admin key of its own.
 pub(crate) async fn key(api: &Api, body: Value) -> Api {
-    let made = api.send(api.admin(Method::POST, "/admin-keys").json(&body));
-    let made = made.await.unwrap().expect(201).json();
-    api.with_admin_key(made["key"].as_str().unwrap())
+    let made = expect_json(api.tell(Method::POST, "/admin-keys", &body), 201).await;
+    api.with_admin_key(&text(&made, "/key"))
 }
 
 /// An admin key that administers one workspace.
@@ -23,9 +22,8 @@ pub(crate) async fn workspace_key(house: &House, workspace: &str) -> Api {
 
 /// Invites by the API; answers the link's path.
 pub(crate) async fn invite(api: &Api, body: Value) -> String {
-    let made = api.send(api.admin(Method::POST, "/members").json(&body));
-    let made = made.await.unwrap().expect(201).json();
-    made["join_path"].as_str().unwrap().to_owned()
+    let made = expect_json(api.tell(Method::POST, "/members", &body), 201).await;
+    text(&made, "/join_path")
 }
 
 /// Uses a link, with a password; answers the status.
@@ -41,30 +39,21 @@ async fn join(house: &House, link: &str, email: &str, password: &str) -> u16 {
 
 /// Every member as `email role`, sorted.
 async fn members(house: &House) -> Vec<String> {
-    let all = expect_json(house.api.ask(Method::GET, "/members"), 200).await;
-    let all = all["items"].as_array().unwrap().iter();
-    let text = |member: &Value, name: &str| member[name].as_str().unwrap().to_owned();
-    let mut all: Vec<String> = all
-        .map(|member| format!("{} {}", text(member, "email"), text(member, "role")))
-        .collect();
+    let all = house.api.items("/members").await;
+    let line = |member: &Value| format!("{} {}", text(member, "/email"), text(member, "/role"));
+    let mut all: Vec<String> = all.iter().map(line).collect();
     all.sort();
     all
-}
-
-async fn send(person: &Browser, path: &str, form: &[(&'static str, String)]) -> Page {
-    let form = form.iter().map(|(name, value)| (*name, value.as_str()));
-    person.send(path, &form.collect::<Vec<_>>()).await
 }
 
 /// Sends a form that was opened a moment ago.
 async fn edit(person: &Browser, path: &str, fields: &[(&'static str, &str)]) -> Page {
     let mut form = as_opened(person, path).await;
-    form.extend(
-        fields
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_owned())),
-    );
-    send(person, path, &form).await
+    let fields = fields
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()));
+    form.extend(fields);
+    person.send_owned(path, &form).await
 }
 
 async fn may_see_keys(browser: &Browser) -> u16 {
@@ -80,11 +69,8 @@ async fn older_invitation_does_not_take_over_the_first_operator() {
     let body = json!({ "email": "boss@corp.example", "role": "auditor", "workspace_id": acme });
     let planted = invite(&admin, body).await;
     let boss = house.joined(&house.link(), "boss@corp.example").await;
-    assert_eq!(
-        join(&house, &planted, "", MALLORYS).await,
-        404,
-        "the link ended when its address joined"
-    );
+    // The link ended when its address joined.
+    assert_eq!(join(&house, &planted, "", MALLORYS).await, 404);
     assert_eq!(members(&house).await, ["boss@corp.example operator"]);
     assert_eq!(may_see_keys(&boss).await, 200);
     expect(house.signed_in("boss@corp.example"), 303, "").await;
@@ -92,15 +78,12 @@ async fn older_invitation_does_not_take_over_the_first_operator() {
 
 #[tokio::test]
 async fn invitation_gives_its_own_role_and_joining_ends_the_others_for_the_address() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     let (acme, other) = house.two_workspaces().await;
     // Made for an address that joins meanwhile by the first operator's link or by another invitation.
     let of = |role: &str, workspace: &str| json!({ "email": "bob@b.example", "role": role, "workspace_id": workspace });
-    let (near, far) = (
-        workspace_key(&house, &acme).await,
-        workspace_key(&house, &other).await,
-    );
+    let near = workspace_key(&house, &acme).await;
+    let far = workspace_key(&house, &other).await;
     let low = invite(&near, of("auditor", &acme)).await;
     let high = invite(&far, of("workspace_admin", &other)).await;
     assert_eq!(join(&house, &high, "", PASSWORD).await, 303);
@@ -124,10 +107,8 @@ async fn first_link_stays_until_there_is_an_operator() {
     house.restart();
     // An address of a member with another role is not made an operator by it.
     let link = house.link();
-    assert_eq!(
-        join(&house, &link, "early@example.com", MALLORYS).await,
-        422
-    );
+    let early = join(&house, &link, "early@example.com", MALLORYS).await;
+    assert_eq!(early, 422);
     expect(house.signed_in("early@example.com"), 303, "").await;
     let one = |n: u32| {
         let (house, link) = (&house, link.as_str());
@@ -143,23 +124,17 @@ async fn first_link_stays_until_there_is_an_operator() {
 
 /// The members' own view of a workspace: ids of invitations by address.
 async fn invited(api: &Api) -> Vec<String> {
-    let all = api.send(api.admin(Method::GET, "/invitations"));
-    let all = all.await.unwrap().expect(200).json();
-    let all = all["items"].as_array().unwrap().iter();
-    let mut all: Vec<String> = all
-        .filter_map(|one| Some(one["email"].as_str()?.to_owned()))
-        .collect();
+    let all = api.items("/invitations").await;
+    let email = |one: &Value| Some(one["email"].as_str()?.to_owned());
+    let mut all: Vec<String> = all.iter().filter_map(email).collect();
     all.sort();
     all
 }
 
-/// The audit log as a caller sees it: the actions, and the whole text.
-async fn audited(api: &Api) -> (Vec<String>, String) {
-    let page = api.send(api.admin(Method::GET, "/audit?limit=1000"));
-    let page = page.await.unwrap().expect(200);
-    let items = page.json()["items"].as_array().unwrap().clone();
-    let action = |entry: &Value| entry["action"].as_str().unwrap().to_owned();
-    (items.iter().map(action).collect(), page.body)
+/// The actions of the audit log as a caller sees it.
+async fn audited(api: &Api) -> Vec<String> {
+    let entries = api.items("/audit?limit=1000").await;
+    entries.iter().map(|one| text(one, "/action")).collect()
 }
 
 #[tokio::test]
@@ -167,10 +142,8 @@ async fn workspace_admin_ends_no_invitation_of_others_and_learns_no_member() {
     let house = House::new().await;
     house.operator().await;
     let (acme, other) = house.two_workspaces().await;
-    let (near, far) = (
-        workspace_key(&house, &acme).await,
-        workspace_key(&house, &other).await,
-    );
+    let near = workspace_key(&house, &acme).await;
+    let far = workspace_key(&house, &other).await;
     let of = |email: &str, role: &str, workspace: Option<&str>| json!({ "email": email, "role": role, "workspace_id": workspace });
     let dora = invite(&far, of("dora@b.example", "auditor", Some(&other))).await;
     assert_eq!(join(&house, &dora, "", PASSWORD).await, 303);
@@ -195,11 +168,8 @@ async fn workspace_admin_ends_no_invitation_of_others_and_learns_no_member() {
     assert_eq!(invited(&near).await, sorted);
     let again = of("bob@b.example", "auditor", Some(&acme));
     let newer = invite(&near, again).await;
-    assert_eq!(
-        invited(&near).await,
-        sorted,
-        "a newer replaces one's own older"
-    );
+    // A newer replaces one's own older.
+    assert_eq!(invited(&near).await, sorted);
     expect(house.stranger().get(&links[2]), 404, "").await;
     for link in [&bob, &carol, &newer, &links[0], &links[1]] {
         shows(&house.stranger(), link, "You").await;
@@ -212,21 +182,15 @@ async fn workspace_admin_ends_no_invitation_of_others_and_learns_no_member() {
     assert_eq!(join(&house, &links[1], "", MALLORYS).await, 404);
     assert_eq!(join(&house, &links[1], "", MALLORYS).await, 404);
     expect(house.signed_in("dora@b.example"), 303, "").await;
-    let (actions, text) = audited(&far).await;
-    assert!(
-        actions.contains(&"member.join_refused".to_owned()),
-        "{text}"
-    );
-    assert!(!audited(&near).await.1.contains("join_refused"));
+    let refused = "member.join_refused".to_owned();
+    assert!(audited(&far).await.contains(&refused));
+    assert!(!audited(&near).await.contains(&refused));
 
     // Each gives its own role; the others for the address end, audited in their workspace.
     assert_eq!(join(&house, &bob, "", PASSWORD).await, 303);
     assert_eq!(join(&house, &newer, "", MALLORYS).await, 404);
-    let (actions, text) = audited(&near).await;
-    assert!(
-        actions.contains(&"member.invitation_ended".to_owned()),
-        "{text}"
-    );
+    let ended = "member.invitation_ended".to_owned();
+    assert!(audited(&near).await.contains(&ended));
     assert_eq!(join(&house, &carol, "", PASSWORD).await, 303);
     assert_eq!(
         members(&house).await,
@@ -245,32 +209,27 @@ async fn squatter_of_an_address_gets_nothing_of_a_role_with_more_rights() {
     house.operator().await;
     let (acme, other) = house.two_workspaces().await;
     let near = workspace_key(&house, &acme).await;
-    for (n, role) in [
+    let roles = [
         json!({ "role": "operator" }),
         json!({ "role": "auditor" }),
         json!({ "role": "workspace_admin", "workspace_id": acme }),
         json!({ "role": "auditor", "workspace_id": other }),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    ];
+    for (n, role) in roles.into_iter().enumerate() {
         let email = format!("erin{n}@corp.example");
         let body = json!({ "email": email, "role": "auditor", "workspace_id": acme });
         let link = invite(&near, body.clone()).await;
         let squatter = house.joined(&link, "").await;
         // A link made before the change, too.
         let planted = invite(&near, body).await;
-        let request = house.api.admin(Method::POST, "/members");
         let mut invited = role.clone();
         invited["email"] = json!(email);
-        let refused = house.api.send(request.json(&invited)).await.unwrap();
-        refused.expect_error(409, "MEMBER_EXISTS");
+        let refused = house.api.tell(Method::POST, "/members", &invited);
+        expect_error(refused, 409, "MEMBER_EXISTS").await;
         let path = format!("/members/{}", house.member(&email).await);
         let changed = expect_json(house.api.tell(Method::PATCH, &path, &role), 200).await;
-        assert_eq!(
-            (&changed["role"], &changed["has_password"]),
-            (&role["role"], &json!(false))
-        );
+        assert_eq!(changed["role"], role["role"]);
+        assert_eq!(changed["has_password"], false);
         expect(squatter.get("/console"), 303, "").await;
         let page = house.signed_in(&email).await;
         assert_eq!(page.status, 401, "{role}: the squatter's password");
@@ -280,23 +239,22 @@ async fn squatter_of_an_address_gets_nothing_of_a_role_with_more_rights() {
         let page = house.signed_in(&email).await;
         assert_eq!(page.status, 401, "{role}: the squatter's password");
         let now = members(&house).await;
-        let expected = format!("{email} {}", role["role"].as_str().unwrap());
+        let expected = format!("{email} {}", text(&role, "/role"));
         assert!(now.contains(&expected), "{now:?}");
     }
 }
 
 #[tokio::test]
 async fn role_with_fewer_rights_keeps_the_session_and_the_password() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     let acme = house.workspace("acme").await;
     let role = [("role", "workspace_admin"), ("workspace_id", acme.as_str())];
     let ravi = house.invited(&operator, "ravi@example.com", &role).await;
     let page = operator.get("/console/members").await;
     for id in page.ids("/console/members/") {
         let change = json!({ "role": "auditor", "workspace_id": acme });
-        let request = house.api.admin(Method::PATCH, &format!("/members/{id}"));
-        let answer = house.api.send(request.json(&change)).await.unwrap();
+        let path = format!("/members/{id}");
+        let answer = house.api.tell(Method::PATCH, &path, &change).await.unwrap();
         match answer.status {
             // The last operator stays one.
             409 => drop(answer.expect_error(409, "LAST_OPERATOR")),
@@ -307,12 +265,8 @@ async fn role_with_fewer_rights_keeps_the_session_and_the_password() {
     expect(ravi.get("/console/members/invite"), 403, "").await;
     expect(house.signed_in("ravi@example.com"), 303, "").await;
     // Through the pages a role with more rights shows the link.
-    let [id] = ravi
-        .get("/console/members")
-        .await
-        .ids("/console/members/")
-        .try_into()
-        .unwrap();
+    let members = ravi.get("/console/members").await;
+    let [id] = members.ids("/console/members/").try_into().unwrap();
     let more = [("role", "operator"), ("workspace_id", "")];
     let page = edit(&operator, &format!("/console/members/{id}"), &more).await;
     let page = page.expect(200, "Role of ravi@example.com changed");
@@ -325,18 +279,11 @@ async fn role_with_fewer_rights_keeps_the_session_and_the_password() {
 
 #[tokio::test]
 async fn one_of_two_operators_who_remove_each_other_at_once_stays() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     for round in 0..12 {
-        let (a, b) = (
-            format!("a{round}@example.com"),
-            format!("b{round}@example.com"),
-        );
-        let role = [("role", "operator")];
-        let (one, other) = (
-            house.invited(&operator, &a, &role).await,
-            house.invited(&operator, &b, &role).await,
-        );
+        let [a, b] = ["a", "b"].map(|name| format!("{name}{round}@example.com"));
+        let one = house.new_operator(&operator, &a).await;
+        let other = house.new_operator(&operator, &b).await;
         let act = |id: &str| match round % 3 {
             0 => (format!("/console/members/{id}/remove"), None),
             1 => (format!("/console/members/{id}/disable"), None),
@@ -348,14 +295,10 @@ async fn one_of_two_operators_who_remove_each_other_at_once_stays() {
             form.extend(act.1.map(|role| ("role", role.to_owned())));
             form
         };
-        let forms = (
-            prepared(&one, &first).await,
-            prepared(&other, &second).await,
-        );
-        let (first, second) = tokio::join!(
-            send(&one, &first.0, &forms.0),
-            send(&other, &second.0, &forms.1)
-        );
+        let form = prepared(&one, &first).await;
+        let other_form = prepared(&other, &second).await;
+        let first = one.send_owned(&first.0, &form);
+        let (first, second) = tokio::join!(first, other.send_owned(&second.0, &other_form));
         let done = [&first, &second];
         let done = done.iter().filter(|page| page.status == 303).count();
         assert_eq!(done, 1, "round {round}: {} {}", first.status, second.status);
@@ -364,35 +307,22 @@ async fn one_of_two_operators_who_remove_each_other_at_once_stays() {
 
 #[tokio::test]
 async fn last_operator_is_neither_removed_nor_demoted_nor_disabled() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     for round in 0..6 {
-        house
-            .invited(
-                &operator,
-                &format!("o{round}@example.com"),
-                &[("role", "operator")],
-            )
-            .await;
+        let email = format!("o{round}@example.com");
+        house.new_operator(&operator, &email).await;
     }
-    let ids = operator
-        .get("/console/members")
-        .await
-        .ids("/console/members/");
+    let members = operator.get("/console/members").await;
+    let ids = members.ids("/console/members/");
     assert_eq!(ids.len(), 7);
     // All at once, by an admin key: each act ends an operator, and one stays.
+    let change = |path: &str, body: Value| house.api.admin(Method::PATCH, path).json(&body);
     let acts = ids.iter().enumerate().map(|(nth, id)| {
         let path = format!("/members/{id}");
         let request = match nth % 3 {
             0 => house.api.admin(Method::DELETE, &path),
-            1 => house
-                .api
-                .admin(Method::PATCH, &path)
-                .json(&json!({ "role": "auditor" })),
-            _ => house
-                .api
-                .admin(Method::PATCH, &path)
-                .json(&json!({ "disabled": true })),
+            1 => change(&path, json!({ "role": "auditor" })),
+            _ => change(&path, json!({ "disabled": true })),
         };
         let api = house.api.clone();
         tokio::spawn(async move { api.send(request).await.unwrap() })
@@ -407,8 +337,7 @@ async fn last_operator_is_neither_removed_nor_demoted_nor_disabled() {
         }
     }
     assert_eq!(refused, 1);
-    let all = expect_json(house.api.ask(Method::GET, "/members"), 200).await;
-    let operates = |member: &&Value| member["role"] == "operator" && member["disabled"] == false;
-    let left = all["items"].as_array().unwrap().iter().filter(operates);
-    assert_eq!(left.count(), 1);
+    let mut left = house.api.items("/members").await;
+    left.retain(|member| member["role"] == "operator" && member["disabled"] == false);
+    assert_eq!(left.len(), 1);
 }

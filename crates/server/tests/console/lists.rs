@@ -20,8 +20,7 @@ fn in_order(page: &Page, labels: &[&str]) {
 
 #[tokio::test]
 async fn list_has_a_total_orders_and_tags() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     house.api.product("gst", "GST").await.unwrap();
     let acme = house.workspace("Acme").await;
     let list = format!("/console/w/{acme}/sandbox");
@@ -32,24 +31,28 @@ async fn list_has_a_total_orders_and_tags() {
     in_order(&page, &["A-crm", "c-erp", "b-erp"]);
     let sorted = operator.get(&format!("{list}?sort=name")).await;
     in_order(&sorted, &["A-crm", "b-erp", "c-erp"]);
-    assert!(sorted.text.contains("aria-sort=\"ascending\""));
+    sorted.says(&["aria-sort=\"ascending\""]);
     // The filter's form keeps the order, and the column's link keeps the filter.
-    assert!(sorted.text.contains("name=\"sort\" value=\"name\""));
+    sorted.says(&["name=\"sort\" value=\"name\""]);
     let found = operator.get(&format!("{list}?q=erp&sort=used")).await;
     let found = found.expect(200, "2 API clients found");
     assert_contains(&found.text, "?q=erp&#38;sort=unused");
     in_order(&found, &["c-erp", "b-erp"]);
-    operator
-        .get(&format!("{list}?sort=name&page=1"))
-        .await
-        .expect(200, "No more API clients");
+    shows(
+        &operator,
+        &format!("{list}?sort=name&page=1"),
+        "No more API clients",
+    )
+    .await;
     // Tags are added to several at once, and found.
     let bulk = format!("{list}/bulk");
-    let asked = operator
-        .get(&format!("{bulk}?act=tag&client={b}"))
-        .await
-        .expect(200, "Add a tag to 1 API client");
-    assert!(asked.text.contains("b-erp"));
+    let asked = shows(
+        &operator,
+        &format!("{bulk}?act=tag&client={b}"),
+        "Add a tag to 1 API client",
+    )
+    .await;
+    asked.says(&["b-erp"]);
     let form = [("act", "tag"), ("client", &b), ("tag", "Billing team")];
     expect(operator.send(&bulk, &form), 422, "id=\"e-tag\"").await;
     let form = [("act", "tag"), ("client", &b), ("tag", "billing")];
@@ -57,20 +60,24 @@ async fn list_has_a_total_orders_and_tags() {
     assert_eq!(tagged.location(), format!("{list}?done=bulk-tag"));
     let tagged = operator.get(&format!("{list}?tag=billing")).await;
     let tagged = tagged.expect(200, "1 API client found");
-    assert!(tagged.text.contains("<span class=\"tag\">billing</span>"));
-    assert!(!tagged.text.contains("c-erp"), "{}", tagged.text);
+    tagged.says(&["<span class=\"tag\">billing</span>"]);
+    tagged.lacks("c-erp");
     let own = operator.get(&format!("/console/clients/{b}")).await;
     own.expect(200, "<dt>Tags</dt><dd>billing</dd>");
-    operator
-        .get(&format!("/console/clients/{b}"))
-        .await
-        .expect(200, "tagged API client");
+    shows(
+        &operator,
+        &format!("/console/clients/{b}"),
+        "tagged API client",
+    )
+    .await;
     let form = [("act", "untag"), ("client", &b), ("tag", "billing")];
     done(&operator, &bulk, &form).await;
-    operator
-        .get(&format!("{list}?tag=billing"))
-        .await
-        .expect(200, "No API clients match");
+    shows(
+        &operator,
+        &format!("{list}?tag=billing"),
+        "No API clients match",
+    )
+    .await;
     // Who sees only some of the clients sees no total of all of them.
     let role = [
         ("role", "product_admin"),
@@ -80,14 +87,13 @@ async fn list_has_a_total_orders_and_tags() {
     let theirs = house.invited(&operator, "p@example.com", &role).await;
     let page = shows(&theirs, &format!("{list}?sort=name"), "b-erp").await;
     for hidden in ["c-erp", "class=\"total\"", "aria-sort"] {
-        assert!(!page.text.contains(hidden), "{hidden}\n{}", page.text);
+        page.lacks(hidden);
     }
 }
 
 #[tokio::test]
 async fn several_clients_are_disabled_after_one_confirmation() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     let (acme, far) = (house.workspace("Acme").await, house.workspace("Far").await);
     let (one, two, gone) = (
         house.client(&acme, "one", None).await,
@@ -114,7 +120,7 @@ async fn several_clients_are_disabled_after_one_confirmation() {
     expect(auditor.send(&bulk, &form), 403, "").await;
     expect(auditor.get(&both), 403, "").await;
     let list = auditor.get(&format!("/console/w/{acme}/sandbox")).await;
-    assert!(!list.text.contains("type=\"checkbox\""), "{}", list.text);
+    list.lacks("type=\"checkbox\"");
     // An old proof leads back to the confirmation with what was selected.
     house.age_proofs();
     let again = expect(operator.get(&both), 303, "").await;
@@ -134,7 +140,7 @@ async fn several_clients_are_disabled_after_one_confirmation() {
     ];
     let most = operator.send(&bulk, &form).await;
     let most = most.expect(409, "2 of 3 API clients were changed");
-    assert!(most.text.contains("gone:"), "{}", most.text);
+    most.says(&["gone:"]);
     let list = operator
         .get(&format!("/console/w/{acme}/sandbox?state=disabled"))
         .await;
@@ -161,5 +167,5 @@ async fn several_clients_are_disabled_after_one_confirmation() {
     resumed.expect(200, "Change several API clients “one”, “two”?");
     let deleted = format!("/console/w/{acme}/sandbox?state=deleted");
     let deleted = shows(&operator, &deleted, "1 API client found").await;
-    assert!(!deleted.text.contains("With selected"), "{}", deleted.text);
+    deleted.lacks("With selected");
 }

@@ -31,15 +31,11 @@ fn samples(page: &str) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn samples_of_a_client_work_when_they_are_copied() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     house.api.product("gst", "GST").await.unwrap();
     let acme = house.workspace("Acme").await;
-    let client = house
-        .api
-        .client(&acme, NewClient::sandbox("erp"))
-        .await
-        .unwrap();
+    let client = house.api.client(&acme, NewClient::sandbox("erp")).await;
+    let client = client.unwrap();
     let page = operator
         .get(&format!("/console/clients/{}", client.id))
         .await;

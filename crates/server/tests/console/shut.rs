@@ -1,17 +1,15 @@
 //! What the console must not let in: other sites, planted scripts, foreign ids, forged forms, links that lead out.
 
-use crate::house::{Browser, House, PASSWORD, Page, done, expect, shows};
-use reqwest::Method;
+use crate::house::{Browser, House, PASSWORD, done, expect, shows};
 use reqwest::header::SET_COOKIE;
 use serde_json::json;
-use tokenward_testkit::{NewClient, assert_contains, expect_json};
+use tokenward_testkit::{NewClient, assert_contains_all};
 
 const OWN: (&str, &str) = ("sec-fetch-site", "same-origin");
 
 #[tokio::test]
 async fn a_form_from_elsewhere_does_nothing() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     let form = [("csrf_token", operator.word.as_str()), ("name", "Evil")];
     let host = operator.base.clone();
     let refused: &[&[(&'static str, &str)]] = &[
@@ -37,7 +35,7 @@ async fn a_form_from_elsewhere_does_nothing() {
         answer.expect(403, "sent from a page of your session");
     }
     let all = operator.get("/console/workspaces").await;
-    assert!(!all.text.contains("Evil"));
+    all.lacks("Evil");
     done(&operator, "/console/workspaces/new", &[("name", "Good")]).await;
     // A sign-in that another site sends would put its victim into the attacker's account.
     let form = [("email", "asha@example.com"), ("password", PASSWORD)];
@@ -52,30 +50,20 @@ async fn a_form_from_elsewhere_does_nothing() {
 
 #[tokio::test]
 async fn every_page_is_sent_shut() {
-    let house = House::new().await;
-    let operator = house.operator().await;
-    let words = "
-        /console/sign-in /console/account /console/workspaces /console/no/such/page
-        /console/join/nothing";
-    for path in words.split_whitespace() {
-        let page = operator.get(path).await;
-        let header = |name: &str| {
-            let value = page.headers.get(name);
-            value
-                .unwrap_or_else(|| panic!("{path}: no {name}"))
-                .to_str()
-                .unwrap()
-                .to_owned()
-        };
+    let (_house, operator) = House::with_operator().await;
+    for path in "sign-in account workspaces no/such/page join/nothing".split(' ') {
+        let page = operator.get(&format!("/console/{path}")).await;
+        let header = |name: &str| page.headers[name].to_str().unwrap();
         let policy = header("content-security-policy");
-        for part in [
-            "default-src 'none'",
-            "frame-ancestors 'none'",
-            "base-uri 'none'",
-            "form-action 'self'",
-        ] {
-            assert!(policy.contains(part), "{policy}");
-        }
+        assert_contains_all(
+            policy,
+            &[
+                "default-src 'none'",
+                "frame-ancestors 'none'",
+                "base-uri 'none'",
+                "form-action 'self'",
+            ],
+        );
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(header("x-frame-options"), "DENY");
         assert_eq!(header("x-content-type-options"), "nosniff");
@@ -92,21 +80,24 @@ const SCRIPT: &str = "\"'><script>alert(1)</script>{{label}}";
 
 #[tokio::test]
 async fn what_people_type_is_never_a_script() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     done(&operator, "/console/workspaces/new", &[("name", SCRIPT)]).await;
     let listed = shows(&operator, "/console/workspaces", "&#60;script&#62;").await;
     let workspace = listed.between("/console/w/", "/overview");
-    operator
-        .send("/console/products", &[("slug", "gst"), ("name", SCRIPT)])
-        .await
-        .expect(303, "");
+    expect(
+        operator.send("/console/products", &[("slug", "gst"), ("name", SCRIPT)]),
+        303,
+        "",
+    )
+    .await;
     let base = format!("/console/w/{workspace}/sandbox");
     let form = [("label", SCRIPT), ("scope", "all"), ("lifetime", "3600")];
-    let made = operator
-        .send(&format!("{base}/new"), &form)
-        .await
-        .expect(200, "Copy the client secret now");
+    let made = expect(
+        operator.send(&format!("{base}/new"), &form),
+        200,
+        "Copy the client secret now",
+    )
+    .await;
     let client = made.between("href=\"/console/clients/", "\"");
     let mut pages = vec![made];
     for path in [
@@ -171,8 +162,8 @@ async fn what_people_type_is_never_a_script() {
         .filter(|page| page.text.contains("&#60;script&#62;"));
     assert!(escaped.count() >= 14, "most pages show what was typed");
     for page in pages {
-        assert!(!page.text.contains("<script>alert"), "{}", page.text);
-        assert!(!page.text.contains("\"'><"), "{}", page.text);
+        page.lacks("<script>alert");
+        page.lacks("\"'><");
     }
 }
 
@@ -217,8 +208,7 @@ async fn a_sign_in_leads_nowhere_else() {
 
 #[tokio::test]
 async fn nothing_typed_is_lost_when_the_session_is_over() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     done(&operator, "/console/workspaces/new", &[("name", "Acme")]).await;
     let listed = operator.get("/console/workspaces").await;
     let workspace = listed.between("/console/w/", "/overview");
@@ -232,10 +222,10 @@ async fn nothing_typed_is_lost_when_the_session_is_over() {
     ];
     let page = expect(operator.send(&path, &form), 401, "What you entered is kept").await;
     let mut same = house.stranger();
-    same.cookie = set_cookie(&page);
+    same.cookie = page.cookie();
     let page = same.sign_in_at(&page).await;
     let page = page.expect(200, "Confirm: Create API client “Abrechnung Süd”?");
-    assert!(!page.text.contains("autofocus"), "{}", page.text);
+    page.lacks("autofocus");
     assert!(
         !page.text.contains(&operator.word),
         "the old session's word is not sent again"
@@ -259,18 +249,9 @@ async fn nothing_typed_is_lost_when_the_session_is_over() {
     expect(back.send(&path, &form), 422, "already has this name").await;
 }
 
-/// The cookie that an answer sets, as a browser sends it back.
-fn set_cookie(page: &Page) -> String {
-    let set = page.headers.get(SET_COOKIE).expect("a cookie");
-    let set = set.to_str().unwrap();
-    set.split(';').next().unwrap().to_owned()
-}
-
 #[tokio::test]
 async fn a_link_begins_no_act() {
-    let house = House::new().await;
-    let operator = house.operator().await;
-    let acme = house.workspace("Acme").await;
+    let (house, operator, acme) = House::with_workspace().await;
     let client = house.client(&acme, "erp", None).await;
     let all = operator.get("/console/members").await;
     let [asha] = all.ids("/console/members/").try_into().unwrap();
@@ -284,8 +265,8 @@ async fn a_link_begins_no_act() {
         // Signed out: the sign-in page takes nothing from the link but where to go.
         let link = format!("/console/sign-in?resume_path={path}&{old}");
         let shown = shows(&house.stranger(), &link, "Sign in").await;
-        assert!(!shown.text.contains("role="), "{}", shown.text);
-        assert!(!shown.text.contains("evil.example"), "{}", shown.text);
+        shown.lacks("role=");
+        shown.lacks("evil.example");
         assert_eq!(shown.hidden("kept"), "");
         assert_eq!(shown.hidden("next"), "/console");
         // Signed in: neither does any page with a form.
@@ -294,8 +275,8 @@ async fn a_link_begins_no_act() {
             format!("/console/step-up?resume_path={path}&{old}"),
         ] {
             let shown = operator.get(&link).await;
-            assert!(!shown.text.contains("evil.example"), "{}", shown.text);
-            assert!(!shown.text.contains("value=\"x\""), "{}", shown.text);
+            shown.lacks("evil.example");
+            shown.lacks("value=\"x\"");
         }
     }
 }
@@ -308,7 +289,7 @@ async fn a_kept_form_opens_only_in_the_browser_that_sent_it() {
     let form = [("email", "m@evil.example"), ("role", "operator")];
     let page = attacker.post("/console/members/invite", &form).await;
     let page = page.expect(401, "Invite member");
-    let (kept, named) = (page.hidden("kept"), set_cookie(&page));
+    let (kept, named) = (page.hidden("kept"), page.cookie());
     let sign_in = [
         ("email", "asha@example.com"),
         ("password", PASSWORD),
@@ -320,7 +301,7 @@ async fn a_kept_form_opens_only_in_the_browser_that_sent_it() {
     let mut other = house.stranger();
     let form = [("name", "Acme")];
     let page = other.post("/console/workspaces/new", &form).await;
-    other.cookie = set_cookie(&page.expect(401, "Create workspace"));
+    other.cookie = page.expect(401, "Create workspace").cookie();
     let page = other.post("/console/sign-in", &sign_in).await;
     assert_eq!(page.expect(303, "").location(), "/console");
     // Altered it is nothing either.
@@ -338,8 +319,8 @@ async fn a_kept_form_opens_only_in_the_browser_that_sent_it() {
     // In its own it waits for its sender.
     let page = same.post("/console/sign-in", &sign_in).await;
     let page = page.expect(200, "Confirm: Invite member “m@evil.example”?");
-    assert_contains(&page.text, ">Invite member</button>");
-    assert!(!page.text.contains("autofocus"), "{}", page.text);
+    page.says(&[">Invite member</button>"]);
+    page.lacks("autofocus");
     // At the step-up page of a session it is nothing.
     let asha = house.signed_in("asha@example.com").await;
     let asha = house.with(&asha).await;
@@ -350,20 +331,16 @@ async fn a_kept_form_opens_only_in_the_browser_that_sent_it() {
 
 #[tokio::test]
 async fn an_act_that_takes_something_away_goes_to_its_confirmation() {
-    let house = House::new().await;
-    let operator = house.operator().await;
+    let (house, operator) = House::with_operator().await;
     house.new_operator(&operator, "ravi@example.com").await;
     let acme = house.workspace("Acme").await;
     // One with a token that can be revoked.
-    let made = house
-        .api
-        .client(&acme, NewClient::sandbox("erp"))
-        .await
-        .unwrap();
+    let made = house.api.client(&acme, NewClient::sandbox("erp")).await;
+    let made = made.unwrap();
     house.api.generate(&made.secret).await.unwrap().expect(200);
     let client = made.id;
     let own = operator.get("/console/account").await;
-    assert!(own.text.contains("asha@example.com"));
+    own.says(&["asha@example.com"]);
     let ravi = house.member("ravi@example.com").await;
     let remove = format!("/console/members/{ravi}/remove");
     for (path, says) in [
@@ -387,7 +364,7 @@ async fn an_act_that_takes_something_away_goes_to_its_confirmation() {
         let page = operator.prove_at(&asked, PASSWORD).await;
         assert_eq!(page.expect(303, "").location(), path);
         let page = shows(&operator, &path, "Cancel").await;
-        assert!(!page.text.contains("autofocus"), "{}", page.text);
+        page.lacks("autofocus");
     }
     // Nothing was done.
     shows(&operator, &remove, "ravi@example.com").await;
@@ -407,18 +384,15 @@ workspaces/{acme} | workspaces/{acme}/disable | Disable workspace “Acme” | D
 
 #[tokio::test]
 async fn every_act_that_breaks_something_has_a_page_that_names_it() {
-    let house = House::new().await;
-    let operator = house.operator().await;
-    let acme = house.workspace("Acme").await;
+    let (house, operator, acme) = House::with_workspace().await;
     let body = json!({ "name": "ci", "role": "operator" });
-    let key = made(&house, "/admin-keys", body, "/admin_key/id").await;
+    let key = house.made("/admin-keys", body, "/admin_key/id").await;
     let body = json!({ "url": "https://hooks.example.com/one" });
     let path = format!("/workspaces/{acme}/webhooks");
-    let hook = made(&house, &path, body, "/webhook/id").await;
+    let hook = house.made(&path, body, "/webhook/id").await;
     let body = json!({ "email": "i@example.com", "role": "auditor" });
-    let invitation = made(&house, "/members", body, "/invitation/id").await;
-    let ravi = [("role", "auditor")];
-    house.invited(&operator, "ravi@example.com", &ravi).await;
+    let invitation = house.made("/members", body, "/invitation/id").await;
+    house.new_auditor(&operator, "ravi@example.com").await;
     let member = house.member("ravi@example.com").await;
     let hook = format!("w/{acme}/webhooks/{hook}");
     for line in BREAKING.trim().lines() {
@@ -435,7 +409,7 @@ async fn every_act_that_breaks_something_has_a_page_that_names_it() {
         let list = shows(&operator, &from, &format!("href=\"{path}\"")).await;
         assert!(!list.text.contains(&format!("action=\"{path}\"")), "{path}");
         let page = shows(&operator, &path, title).await;
-        assert!(page.text.contains(breaks), "{}", page.text);
+        page.says(&[breaks]);
         assert!(
             page.text
                 .contains(&format!("<form method=\"post\" action=\"{path}\">"))
@@ -443,12 +417,6 @@ async fn every_act_that_breaks_something_has_a_page_that_names_it() {
     }
     let revoke = format!("/console/admin-keys/{key}/revoke");
     done(&operator, &revoke, &[]).await;
-}
-
-/// Something made by the API: its id.
-async fn made(house: &House, path: &str, body: serde_json::Value, id: &str) -> String {
-    let made = expect_json(house.api.tell(Method::POST, path, &body), 201).await;
-    made.pointer(id).unwrap().as_str().unwrap().to_owned()
 }
 
 /// Every form that a session can send, and whether it needs a fresh proof.
@@ -497,9 +465,7 @@ const FORMS: &[(&str, bool)] = &[
 
 #[tokio::test]
 async fn what_shows_a_secret_or_lifts_a_restriction_needs_a_fresh_proof() {
-    let house = House::new().await;
-    let operator = house.operator().await;
-    let acme = house.workspace("Acme").await;
+    let (house, operator, acme) = House::with_workspace().await;
     let client = house.client(&acme, "erp", None).await;
     house.age_proofs();
     for (path, fresh) in FORMS {
@@ -532,23 +498,25 @@ fn urlencoded_path(path: &str) -> String {
 
 #[tokio::test]
 async fn a_destructive_act_wants_a_fresh_proof() {
-    let house = House::new().await;
-    let operator = house.operator().await;
-    let acme = house.workspace("Acme").await;
+    let (house, operator, acme) = House::with_workspace().await;
     let client = house.client(&acme, "erp", None).await;
     let path = format!("/console/clients/{client}/delete");
     shows(&operator, &path, "Type the API client name").await;
     house.age_proofs();
     let page = expect(operator.get(&path), 303, "").await;
     shows(&operator, page.location(), "Delete API client “erp”").await;
-    let asked = operator
-        .send(&path, &[("label", "erp")])
-        .await
-        .expect(403, "Delete API client “erp”");
-    operator
-        .get(&format!("/console/clients/{client}"))
-        .await
-        .expect(200, "No token yet");
+    let asked = expect(
+        operator.send(&path, &[("label", "erp")]),
+        403,
+        "Delete API client “erp”",
+    )
+    .await;
+    shows(
+        &operator,
+        &format!("/console/clients/{client}"),
+        "No token yet",
+    )
+    .await;
     let wrong = operator.prove_at(&asked, "wrong").await;
     wrong.expect(422, "Delete API client “erp”");
     let page = operator.prove_at(&asked, PASSWORD).await;
@@ -562,6 +530,6 @@ async fn a_destructive_act_wants_a_fresh_proof() {
     let page = operator.prove_at(&asked, PASSWORD).await;
     let page = page.expect(200, "Confirm: Create admin key “ci”?");
     assert_eq!(page.hidden("role"), "operator");
-    assert!(!page.text.contains("autofocus"), "{}", page.text);
+    page.lacks("autofocus");
     let _: Browser = operator;
 }

@@ -5,7 +5,10 @@ use reqwest::header::{COOKIE, SET_COOKIE};
 use serde_json::{Value, json};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tokenward_testkit::{PROGRAM_LIMIT, Server, finish, first_line, wait_until};
+use tokenward_testkit::{
+    PROGRAM_LIMIT, Ran, Server, address_of, assert_contains, assert_contains_all, first_line,
+    wait_until,
+};
 
 /// The provider; it ends with its input.
 struct Provider {
@@ -61,12 +64,8 @@ impl Provider {
 }
 
 async fn house(provider: &Provider, more: &[&str]) -> House {
-    let mut builder = Server::builder()
-        .args(&["--sso-issuer", &provider.base, "--sso-client-id"])
-        .arg("tokenward");
-    for arg in more {
-        builder = builder.arg(arg);
-    }
+    let builder = Server::builder().arg("--sso-client-id=tokenward");
+    let builder = builder.args(&["--sso-issuer", &provider.base]).args(more);
     let house = House::of(builder.start());
     house.joined(&house.link(), "kate@example.com").await;
     house
@@ -85,8 +84,7 @@ async fn through(house: &House, provider: &Provider, claims: Value) -> Page {
     let code = provider.told("/code", &claims).await;
     let code = code["code"].as_str().unwrap();
     let mut browser = house.stranger();
-    let set = start.headers.get(SET_COOKIE).unwrap().to_str().unwrap();
-    browser.cookie = set.split(';').next().unwrap().to_owned();
+    browser.cookie = start.cookie();
     let state = asked("state");
     let path = format!("/console/sso/return?code={code}&state={state}");
     browser.get(&path).await
@@ -115,11 +113,7 @@ async fn an_address_counts_when_the_provider_has_verified_it() {
     ] {
         let page = through(&house, &provider, claims(email, verified.clone())).await;
         assert_eq!(page.status, 403, "{email:?} {verified}: {}", page.text);
-        assert!(
-            page.text.contains(says),
-            "{email:?} {verified}: {}",
-            page.text
-        );
+        page.says(&[says]);
         assert!(page.headers.get(SET_COOKIE).is_none());
     }
     let log = wait_until("the lines", Duration::from_secs(20), || {
@@ -171,8 +165,7 @@ async fn the_provider_is_asked_about_itself_once_for_many_strangers() {
         let start = house.stranger().get("/console/sso/start").await;
         let asked = reqwest::Url::parse(start.location()).unwrap();
         let state = asked.query_pairs().find(|(name, _)| name == "state");
-        let set = start.headers.get(SET_COOKIE).unwrap().to_str().unwrap();
-        browser.cookie = set.split(';').next().unwrap().to_owned();
+        browser.cookie = start.cookie();
         let path = format!("/console/sso/return?code=x&state={}", state.unwrap().1);
         let page = browser.get(&path).await;
         if page.status == 429 {
@@ -195,11 +188,7 @@ async fn refusals_of_a_disabled_member_are_limited_like_other_failures() {
     let page = through(&house, &provider, claims.clone()).await;
     page.expect(200, "You are signed in");
     // Behind the server's back: she is the last operator.
-    let database = house.server.data_dir().join("tokenward.sqlite");
-    let connection = rusqlite::Connection::open(database).unwrap();
-    connection.busy_timeout(Duration::from_secs(20)).unwrap();
-    let disabled = connection.execute("UPDATE member SET disabled_at = created_at", []);
-    assert_eq!(disabled.unwrap(), 1);
+    house.in_database("UPDATE member SET disabled_at = created_at");
     let mut refused = 0;
     // Bounded: each attempt takes less than the five seconds after which one more is allowed.
     while refused < 300 {
@@ -216,15 +205,11 @@ async fn refusals_of_a_disabled_member_are_limited_like_other_failures() {
 fn check(issuer: &str) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
-    command
-        .args(["config", "check", "--online", "--sso-client-id", "x"])
-        .arg("--data-dir")
-        .arg(folder.path())
-        .arg("--sso-issuer")
-        .arg(issuer);
-    let output = finish(&mut command, PROGRAM_LIMIT);
-    let said = String::from_utf8(output.stderr).unwrap();
-    (output.status.success(), said)
+    let data = folder.path().display();
+    let check =
+        format!("config check --online --sso-client-id x --data-dir {data} --sso-issuer {issuer}");
+    let ran = Ran::of(&mut command, &check);
+    (ran.code == 0, ran.stderr)
 }
 
 #[tokio::test]
@@ -240,13 +225,7 @@ async fn an_issuer_that_calls_itself_otherwise_is_found_before_somebody_signs_in
         let (good, said) = check(&other);
         assert!(!good);
         let both = [format!("`{own}`"), format!("`{other}`")];
-        for text in both
-            .iter()
-            .map(String::as_str)
-            .chain(["Set sso_issuer to exactly"])
-        {
-            assert!(said.contains(text), "{text}: {said}");
-        }
+        assert_contains_all(&said, &[&both[0], &both[1], "Set sso_issuer to exactly"]);
     }
     let (good, said) = check("http://127.0.0.1:9");
     assert!(!good && said.contains("127.0.0.1:9"), "{said}");
@@ -257,10 +236,8 @@ async fn an_issuer_that_calls_itself_otherwise_is_found_before_somebody_signs_in
 async fn the_console_knows_its_host_under_http_2() {
     let provider = Provider::start("");
     let house = house(&provider, &[]).await;
-    let address: std::net::SocketAddr = {
-        let public = house.server.public();
-        public.trim_start_matches("http://").parse().unwrap()
-    };
+    let address = address_of(house.server.public());
+    let address: std::net::SocketAddr = address.parse().unwrap();
     let client = |second: bool| {
         let builder = tokenward_testkit::http()
             .resolve("tokens.example.com", address)
@@ -282,9 +259,6 @@ async fn the_console_knows_its_host_under_http_2() {
         let back: String = form_urlencoded::byte_serialize(back.as_bytes()).collect();
         assert!(to.contains(&back), "HTTP/2: {second}: {to}");
         let text = ask("/console/sign-in").await.text().await.unwrap();
-        assert!(
-            text.contains("on an insecure (HTTP) connection"),
-            "HTTP/2: {second}: {text}"
-        );
+        assert_contains(&text, "on an insecure (HTTP) connection");
     }
 }

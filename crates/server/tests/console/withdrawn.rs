@@ -7,7 +7,6 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
-use tokenward_testkit::{expect_json, expect_status};
 
 /// How often a round may begin too late to show anything.
 const ROUNDS: usize = 5;
@@ -203,15 +202,11 @@ struct Victim {
 impl Victim {
     async fn new(world: &World, email: &str) -> Self {
         let house = &world.house;
-        let role = [("role", "operator")];
-        let browser = house.invited(&world.operator, email, &role).await;
+        let browser = house.new_operator(&world.operator, email).await;
         let other = house.signed_in(email).await;
         let other = house.with(&other).await;
-        let all = expect_json(house.api.ask(Method::GET, "/members"), 200).await;
-        let mut all = all["items"].as_array().unwrap().iter();
-        let id = all.find(|member| member["email"] == email).unwrap()["id"].clone();
         Self {
-            id: id.as_str().unwrap().to_owned(),
+            id: house.member(email).await,
             browser,
             other,
         }
@@ -238,16 +233,14 @@ impl Victim {
 
     /// The member's own actions after the entry of the end.
     async fn after(&self, world: &World, end: End) -> Vec<String> {
-        let page = expect_status(world.house.api.ask(Method::GET, "/audit?limit=1000"), 200).await;
-        let page = page.json();
+        let entries = world.house.api.items("/audit?limit=1000").await;
         let actor = format!("member:{}", self.id);
         let ended = |entry: &&Value| {
             let about =
                 entry["actor"] == actor.as_str() || entry["detail"].to_string().contains(&self.id);
             entry["action"] == end.action() && about
         };
-        let entries = page["items"].as_array().unwrap().iter();
-        let mut entries = entries.skip_while(|entry| !ended(entry));
+        let mut entries = entries.iter().skip_while(|entry| !ended(entry));
         assert!(entries.next().is_some(), "{end:?} is audited");
         let own = entries.filter(|entry| entry["actor"] == actor.as_str());
         own.map(|entry| entry["action"].to_string()).collect()
@@ -274,10 +267,8 @@ async fn every_form_of_the_router_is_in_the_table() {
         .into_iter()
         .filter(|route| !table.iter().any(|path| is_at(route, path)))
         .collect();
-    assert!(
-        missing.is_empty(),
-        "no row of authority.rs or withdrawn.rs sends a form to {missing:?}"
-    );
+    let why = "no row of authority.rs or withdrawn.rs sends a form to";
+    assert!(missing.is_empty(), "{why} {missing:?}");
 }
 
 #[tokio::test]
@@ -296,9 +287,8 @@ async fn authority_ended_before_the_decision_refuses_every_form() {
             for _ in 0..3 {
                 decisions_waiting(&world.house.api).await;
             }
-            let late: Vec<_> = writing
-                .map(|form| tokio::spawn(send(victim.browser.clone(), form.clone())))
-                .collect();
+            let send = |form: &Sent| tokio::spawn(send(victim.browser.clone(), form.clone()));
+            let late: Vec<_> = writing.map(send).collect();
             stall.until(&world.house.api, late.len()).await;
             drop(stall);
             let ended = ending.await.unwrap();
@@ -342,10 +332,8 @@ async fn form_finished_after_the_sessions_end_is_refused() {
         assert!(matches!(ended, 200 | 204 | 303), "{end:?}: {ended}");
         for (path, held) in held {
             let (status, answer) = held.finish().await;
-            assert!(
-                status == 401 && answer.contains("action=\"/console/sign-in\""),
-                "{path} after {end:?}: {answer}"
-            );
+            let asked = answer.contains("action=\"/console/sign-in\"");
+            assert!(status == 401 && asked, "{path} after {end:?}: {answer}");
         }
         assert_eq!(victim.after(&world, end).await, [""; 0], "{end:?}");
     }
