@@ -19,7 +19,7 @@ pub struct Pebble {
     management: String,
     process: Process,
     // Goes away after the process.
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Pebble {
@@ -85,7 +85,7 @@ impl Pebble {
             directory: Self::directory_at(port),
             management: format!("https://localhost:{management}"),
             process,
-            folder,
+            _folder: folder,
         }
     }
 
@@ -105,12 +105,6 @@ impl Pebble {
     #[must_use]
     pub fn root_url(&self) -> String {
         format!("{}/roots/0", self.management)
-    }
-
-    /// What it has logged.
-    #[must_use]
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     /// Ends it at once.

@@ -315,16 +315,6 @@ impl Server {
         self.signal(Signal::CONT);
     }
 
-    /// Sends SIGHUP, by which the server reads its certificates again.
-    pub fn hang_up(&self) {
-        self.signal(Signal::HUP);
-    }
-
-    /// Has `tokenward hold` restart the server (SIGUSR2).
-    pub fn ask_for_new_child(&self) {
-        self.signal(Signal::USR2);
-    }
-
     /// Sends a signal: `HUP`, by which the server reads its certificates again, or `USR2`, by which `tokenward hold`
     /// restarts it.
     pub fn signal(&self, signal: Signal) {

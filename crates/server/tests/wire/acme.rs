@@ -1,15 +1,26 @@
 //! Certificates of the public listener by ACME, from a real ACME server.
 
-use crate::house::LIMIT;
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, Method};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokenward_testkit::{Authority, Pebble, Server, ServerBuilder, free_port, wait_until};
+use tempfile::TempDir;
+use tokenward_testkit::{
+    Authority, Pebble, Server, ServerBuilder, assert_contains_all, change_mode, expect_status,
+    free_port, http, mode_of, wait_until,
+};
 
 /// Longer than an order takes after some failed ones.
 const ORDER_LIMIT: Duration = Duration::from_secs(120);
+
+/// The authority of an ACME server's own certificate, and the file of its certificate.
+fn authority() -> (TempDir, Authority, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new("an ACME server's own");
+    let file = folder.path().join("authority.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    (folder, authority, file)
+}
 
 /// A server that orders a certificate for `localhost`; its public port.
 fn ordering(directory: &str, authority: &Path, port: u16) -> ServerBuilder {
@@ -25,9 +36,8 @@ fn ordering(directory: &str, authority: &Path, port: u16) -> ServerBuilder {
 /// A client that trusts this certificate alone.
 fn trusting(pem: &str) -> Client {
     let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
-    let builder = Client::builder().no_proxy().timeout(LIMIT);
     // Each request shows the certificate in use.
-    let builder = builder.pool_max_idle_per_host(0).http1_only();
+    let builder = http().pool_max_idle_per_host(0).http1_only();
     builder.tls_certs_only([certificate]).build().unwrap()
 }
 
@@ -47,29 +57,17 @@ async fn status(client: &Client, port: u16) -> Result<u16, reqwest::Error> {
 
 /// The end of the public listener's certificate among the metrics.
 async fn end_in_metrics(server: &Server) -> Option<f64> {
-    let client = tokenward_testkit::http().build().unwrap();
-    let answer = client.get(format!("{}/metrics", server.internal())).send();
-    let text = answer.await.unwrap().text().await.unwrap();
-    let series = text.lines().find(|line| {
-        line.starts_with("tokenward_certificate") && line.contains("listener=\"public\"")
-    });
-    series?.rsplit_once(' ')?.1.parse().ok()
+    let series = "tokenward_certificate_expiry_timestamp_seconds{listener=\"public\"}";
+    server.api().figure(series).await
 }
 
 fn until_said(server: &Server, words: &str) {
     wait_until(words, ORDER_LIMIT, || server.output().contains(words));
 }
 
-fn mode(path: &Path) -> u32 {
-    path.metadata().unwrap().permissions().mode() & 0o777
-}
-
 #[tokio::test]
 async fn acme_certificate_is_issued_and_kept_for_the_next_start() {
-    let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new("an ACME server's own");
-    let file = folder.path().join("authority.pem");
-    std::fs::write(&file, authority.pem()).unwrap();
+    let (_folder, authority, file) = authority();
     let port = free_port();
     let mut pebble = Pebble::start(free_port(), port, &authority);
     let mut server = ordering(pebble.directory(), &file, port).start();
@@ -81,11 +79,11 @@ async fn acme_certificate_is_issued_and_kept_for_the_next_start() {
     assert!(end > 1_790_000_000.0, "{end}");
 
     let kept = server.data_dir().join("acme");
-    assert_eq!(mode(&kept), 0o700);
+    assert_eq!(mode_of(&kept), 0o700);
     let files: Vec<_> = std::fs::read_dir(&kept).unwrap().collect();
     assert_eq!(files.len(), 2, "{files:?}");
     for file in files {
-        assert_eq!(mode(&file.unwrap().path()), 0o600);
+        assert_eq!(mode_of(&file.unwrap().path()), 0o600);
     }
 
     // Without an ACME server nothing could be issued again.
@@ -101,10 +99,7 @@ async fn acme_certificate_is_issued_and_kept_for_the_next_start() {
 
 #[tokio::test]
 async fn server_starts_without_the_acme_server_and_goes_on_trying() {
-    let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new("an ACME server's own");
-    let file = folder.path().join("authority.pem");
-    std::fs::write(&file, authority.pem()).unwrap();
+    let (_folder, authority, file) = authority();
     let (port, acme_port) = (free_port(), free_port());
     let server = ordering(&Pebble::directory_at(acme_port), &file, port).start();
     assert!(server.output().contains("waiting for a certificate"));
@@ -112,12 +107,12 @@ async fn server_starts_without_the_acme_server_and_goes_on_trying() {
     let said = server.output();
     let line = said.lines().find(|line| line.contains("no certificate"));
     let line = line.unwrap();
-    for words in ["WARN", "localhost", "refused", "next attempt is in 1 s"] {
-        assert!(line.contains(words), "{line}");
-    }
-    let plain = tokenward_testkit::http().build().unwrap();
-    let ready = plain.get(format!("{}/health/ready", server.internal()));
-    assert_eq!(ready.send().await.unwrap().status(), 200);
+    assert_contains_all(
+        line,
+        &["WARN", "localhost", "refused", "next attempt is in 1 s"],
+    );
+    let ready = server.api().internal(Method::GET, "/health/ready");
+    expect_status(server.api().send(ready), 200).await;
     assert!(status(&trusting(authority.pem()), port).await.is_err());
     assert_eq!(end_in_metrics(&server).await, None);
 
@@ -129,10 +124,7 @@ async fn server_starts_without_the_acme_server_and_goes_on_trying() {
 
 #[tokio::test]
 async fn certificate_is_renewed_when_a_third_of_its_time_is_left() {
-    let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new("an ACME server's own");
-    let file = folder.path().join("authority.pem");
-    std::fs::write(&file, authority.pem()).unwrap();
+    let (_folder, authority, file) = authority();
     let port = free_port();
     let pebble = Pebble::issuing(30, free_port(), port, &authority);
     let server = ordering(pebble.directory(), &file, port).start();
@@ -155,10 +147,7 @@ async fn certificate_is_renewed_when_a_third_of_its_time_is_left() {
 
 #[tokio::test]
 async fn domain_that_leads_elsewhere_gets_no_certificate_and_the_log_says_why() {
-    let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new("an ACME server's own");
-    let file = folder.path().join("authority.pem");
-    std::fs::write(&file, authority.pem()).unwrap();
+    let (_folder, authority, file) = authority();
     let port = free_port();
     // It validates at a port on which no process listens.
     let pebble = Pebble::start(free_port(), free_port(), &authority);
@@ -171,33 +160,26 @@ async fn domain_that_leads_elsewhere_gets_no_certificate_and_the_log_says_why() 
 
 #[test]
 fn start_is_refused_without_the_terms_and_with_a_folder_that_others_enter() {
-    let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new("an ACME server's own");
-    let file = folder.path().join("authority.pem");
-    std::fs::write(&file, authority.pem()).unwrap();
+    let (folder, _, file) = authority();
     let directory = Pebble::directory_at(free_port());
     let terms = ordering(&directory, &file, free_port()).arg("--acme-accept-terms=false");
-    let refused = terms.try_start().unwrap_err();
-    assert!(refused.output.contains("acme_accept_terms"), "{refused}");
+    terms.refused(&["acme_accept_terms"]);
 
     let missing = ordering(&directory, &folder.path().join("none.pem"), free_port());
-    let refused = missing.try_start().unwrap_err();
-    assert!(refused.output.contains("acme_authority"), "{refused}");
+    missing.refused(&["acme_authority"]);
 
     let data = folder.path().join("data");
     let elsewhere = folder.path().join("elsewhere");
     std::fs::create_dir_all(&data).unwrap();
     std::fs::create_dir(&elsewhere).unwrap();
-    std::fs::set_permissions(&elsewhere, std::fs::Permissions::from_mode(0o700)).unwrap();
+    change_mode(&elsewhere, 0o700);
     std::os::unix::fs::symlink(&elsewhere, data.join("acme")).unwrap();
     let linked = ordering(&directory, &file, free_port()).data_dir(&data);
-    let refused = linked.try_start().unwrap_err();
-    assert!(refused.output.contains("holds private keys"), "{refused}");
+    linked.refused(&["holds private keys"]);
 
     std::fs::remove_file(data.join("acme")).unwrap();
     std::fs::create_dir(data.join("acme")).unwrap();
-    std::fs::set_permissions(data.join("acme"), std::fs::Permissions::from_mode(0o750)).unwrap();
+    change_mode(&data.join("acme"), 0o750);
     let open = ordering(&directory, &file, free_port()).data_dir(&data);
-    let refused = open.try_start().unwrap_err();
-    assert!(refused.output.contains("chmod 700"), "{refused}");
+    open.refused(&["chmod 700"]);
 }

@@ -3,12 +3,12 @@
 
 use crate::acts::acts;
 use crate::check::forge;
-use crate::house::{House, until};
+use crate::house::{House, slowed, until};
 use crate::seen::seen;
 use insta::assert_snapshot;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{Answer, Api, NewClient, expect_error, expect_json};
+use tokenward_testkit::{Answer, Api, NewClient, expect_error, expect_json, text};
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -16,8 +16,8 @@ impl House {
     /// An admin key; its id and a caller with it.
     pub(crate) async fn key(&self, body: Value) -> (String, Api) {
         let made = expect_json(self.admin(Method::POST, "/admin-keys", &body), 201).await;
-        let id = made["admin_key"]["id"].as_str().unwrap().to_owned();
-        (id, self.api.with_admin_key(made["key"].as_str().unwrap()))
+        let api = self.api.with_admin_key(&text(&made, "/key"));
+        (text(&made, "/admin_key/id"), api)
     }
 }
 
@@ -25,26 +25,20 @@ impl House {
 /// auditor of all.
 async fn roles(house: &House) -> [Api; 5] {
     let acme = &house.acme;
-    let (_, workspace_admin) = house
-        .key(json!({ "name": "w", "role": "workspace_admin", "workspace_id": acme }))
-        .await;
-    let product =
-        json!({ "name": "p", "role": "product_admin", "workspace_id": acme, "products": ["gst"] });
-    let (_, product_admin) = house.key(product).await;
-    let (_, auditor) = house
-        .key(json!({ "name": "a", "role": "auditor", "workspace_id": acme }))
-        .await;
-    let (_, overseer) = house.key(json!({ "name": "o", "role": "auditor" })).await;
-    [
-        house.api.clone(),
-        workspace_admin,
-        product_admin,
-        auditor,
-        overseer,
-    ]
+    let mut roles = vec![house.api.clone()];
+    for role in [
+        json!({ "name": "w", "role": "workspace_admin", "workspace_id": acme }),
+        json!({ "name": "p", "role": "product_admin", "workspace_id": acme, "products": ["gst"] }),
+        json!({ "name": "a", "role": "auditor", "workspace_id": acme }),
+        json!({ "name": "o", "role": "auditor" }),
+    ] {
+        roles.push(house.key(role).await.1);
+    }
+    roles.try_into().unwrap()
 }
 
-async fn call(api: &Api, method: &str, path: &str, body: Option<&Value>) -> Answer {
+/// A call of the admin API, with a JSON body if there is one.
+pub(crate) async fn call(api: &Api, method: &str, path: &str, body: Option<&Value>) -> Answer {
     let mut request = api.admin(method.parse().unwrap(), path);
     if let Some(body) = body {
         request = request.json(body);
@@ -57,30 +51,18 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
     let house = House::new().await;
     let other = house.api.workspace("other").await.unwrap();
     let roles = roles(&house).await;
-    let (key, _) = house
-        .key(json!({ "name": "spare", "role": "auditor" }))
-        .await;
+    let spare = json!({ "name": "spare", "role": "auditor" });
+    let (key, _) = house.key(spare).await;
     let mut wrong = Vec::new();
     for (nth, (method, path, body, expected)) in acts().into_iter().enumerate() {
         for (column, (role, expected)) in roles.iter().zip(expected).enumerate() {
             // New things for every cell: no act leans on what one before did.
-            let gst = NewClient::sandbox("gst").products(&["gst"]);
-            let gst = house
-                .api
-                .client(&house.acme, relabel(gst, nth, column))
-                .await
-                .unwrap();
-            let all = house
-                .api
-                .client(&house.acme, relabel(told("all", path), nth, column))
-                .await
-                .unwrap();
-            let far = told("far", path).products(&["gst"]);
-            let far = house
-                .api
-                .client(&other, relabel(far, nth, column))
-                .await
-                .unwrap();
+            let label = |which: &str| format!("{which}-{nth}-{column}");
+            let gst = NewClient::sandbox(&label("gst")).products(&["gst"]);
+            let gst = house.client(gst).await;
+            let all = house.client(told(&label("all"), path)).await;
+            let far = told(&label("far"), path).products(&["gst"]);
+            let far = house.api.client(&other, far).await.unwrap();
             // Made for the acts about them only: a workspace has few.
             let (hook, far_hook) = match path.contains("hook}") {
                 true => (
@@ -93,22 +75,23 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                 true => People::new(&house, &other).await,
                 false => People::default(),
             };
-            let fill = |path: &str| {
-                path.replace("{acme}", &house.acme)
-                    .replace("{other}", &other)
-                    .replace("{gst}", &gst.id)
-                    .replace("{all}", &all.id)
-                    .replace("{far}", &far.id)
-                    .replace("{key}", &key)
-                    .replace("{member}", &people.member)
-                    .replace("{far_member}", &people.far_member)
-                    .replace("{invitation}", &people.invitation)
-                    .replace("{far_invitation}", &people.far_invitation)
-                    .replace("{hook}", &hook)
-                    .replace("{far_hook}", &far_hook)
-                    .replace("label=gst", &format!("label={}", gst.label))
-                    .replace("label=all", &format!("label={}", all.label))
-                    .replace("label=far", &format!("label={}", far.label))
+            let named = [
+                ("{acme}", &house.acme),
+                ("{other}", &other),
+                ("{gst}", &gst.id),
+                ("{all}", &all.id),
+                ("{far}", &far.id),
+                ("{key}", &key),
+                ("{member}", &people.member),
+                ("{far_member}", &people.far_member),
+                ("{invitation}", &people.invitation),
+                ("{far_invitation}", &people.far_invitation),
+                ("{hook}", &hook),
+                ("{far_hook}", &far_hook),
+            ];
+            let fill = |text: &str| match text.contains("?label=") {
+                true => label(&filled(text, &named)),
+                false => filled(text, &named),
             };
             let mut body = body.clone();
             if let Some(label) = body.as_mut().and_then(|body| body.get_mut("label")) {
@@ -117,9 +100,9 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
             let body = body.map(|body| serde_json::from_str(&fill(&body.to_string())).unwrap());
             let answer = call(role, method, &fill(path), body.as_ref()).await;
             if answer.status != expected {
+                let (status, body) = (answer.status, &answer.body);
                 wrong.push(format!(
-                    "{method} {path} by role {column}: {} not {expected}: {}",
-                    answer.status, answer.body
+                    "{method} {path} by role {column}: {status} not {expected}: {body}"
                 ));
             }
             // What is another's and what is nobody's are one answer.
@@ -139,8 +122,13 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let verified = house.api.verify_audit().await.unwrap().expect(200).json();
-    assert_eq!(verified["ok"], true);
+    house.verifies().await;
+}
+
+/// A text with the names of things filled in.
+pub(crate) fn filled(text: &str, named: &[(&str, &String)]) -> String {
+    let fill = |text: String, (name, value): &(&str, &String)| text.replace(name, value);
+    named.iter().fold(text.to_owned(), fill)
 }
 
 /// An auditor of acme and one of another workspace, and as many who are invited, in the place of any that are there.
@@ -175,7 +163,7 @@ impl People {
 }
 
 /// A client whose notices go to an address, for the acts about addresses only: others find none to confirm.
-fn told(label: &'static str, path: &str) -> NewClient {
+fn told(label: &str, path: &str) -> NewClient {
     let new = NewClient::sandbox(label);
     match path.contains("notification-addresses") {
         true => new.emails(&["told@example.com"]),
@@ -186,41 +174,26 @@ fn told(label: &'static str, path: &str) -> NewClient {
 /// A webhook in the place of any that is there.
 pub(crate) async fn webhook(house: &House, workspace: &str) -> String {
     let path = format!("/workspaces/{workspace}/webhooks");
-    let all = house.ask(Method::GET, &path).await.expect(200).json();
-    for old in all["items"].as_array().unwrap() {
-        let old = format!("/webhooks/{}", old["id"].as_str().unwrap());
+    for old in house.api.items(&path).await {
+        let old = format!("/webhooks/{}", text(&old, "/id"));
         house.ask(Method::DELETE, &old).await.expect(204);
     }
     let body = json!({ "url": "https://hook.invalid/" });
-    let made = house.admin(Method::POST, &path, &body).await.expect(201);
-    made.json()["webhook"]["id"].as_str().unwrap().to_owned()
-}
-
-fn relabel(new: NewClient, nth: usize, column: usize) -> NewClient {
-    NewClient {
-        label: format!("{}-{nth}-{column}", new.label),
-        ..new
-    }
+    let made = expect_json(house.admin(Method::POST, &path, &body), 201).await;
+    text(&made, "/webhook/id")
 }
 
 #[tokio::test]
 async fn lists_and_the_audit_log_show_only_what_is_ones_own() {
     let house = House::new().await;
     let other = house.api.workspace("other").await.unwrap();
-    house
-        .client(NewClient::sandbox("gst").products(&["gst"]))
-        .await;
+    let gst = NewClient::sandbox("gst").products(&["gst"]);
+    house.client(gst).await;
     house.client(NewClient::sandbox("all")).await;
-    let far = house
-        .api
-        .client(&other, NewClient::sandbox("far"))
-        .await
-        .unwrap();
+    let far = house.api.client(&other, NewClient::sandbox("far")).await;
+    let far = far.unwrap();
     let [operator, workspace_admin, product_admin, auditor, overseer] = roles(&house).await;
-    let count = async |api: &Api, path: &str| {
-        let page = call(api, "GET", path, None).await.expect(200).json();
-        page["items"].as_array().unwrap().len()
-    };
+    let count = async |api: &Api, path: &str| api.items(path).await.len();
     let clients = format!("/workspaces/{}/clients", house.acme);
     for (api, workspaces, seen) in [
         (&operator, 2, 2),
@@ -235,14 +208,11 @@ async fn lists_and_the_audit_log_show_only_what_is_ones_own() {
     let whole = count(&operator, "/audit").await;
     assert_eq!(count(&overseer, "/audit").await, whole);
     for api in [&workspace_admin, &auditor] {
-        let page = call(api, "GET", "/audit", None).await.json();
-        let items = page["items"].as_array().unwrap();
+        let items = api.items("/audit").await;
         assert!(!items.is_empty() && items.len() < whole);
-        assert!(
-            items
-                .iter()
-                .all(|entry| entry["workspace_id"] == house.acme.as_str())
-        );
+        for entry in items {
+            assert_eq!(entry["workspace_id"], house.acme);
+        }
         let path = format!("/audit?client_id={}", far.id);
         assert_eq!(count(api, &path).await, 0);
     }
@@ -265,12 +235,9 @@ async fn what_a_role_does_not_allow_is_told_with_the_reason() {
 
 #[tokio::test]
 async fn an_admin_key_must_be_there_real_and_alive() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
-    let token = house.token(&erp).await.access_token;
-    let missing = house
-        .send(house.api.public(Method::GET, "/admin/v1/workspaces"))
-        .await;
+    let (house, erp, token) = House::with_token().await;
+    let bare = house.api.public(Method::GET, "/admin/v1/workspaces");
+    let missing = house.send(bare).await;
     assert_snapshot!(seen(&missing), @r#"401 [www-authenticate: Bearer realm="tokenward-admin"] ADMIN_KEY_INVALID (The admin key is missing or not valid): Send an admin key that is neither revoked nor expired as Authorization: Bearer."#);
     let real = house.server.admin_key();
     for key in [
@@ -285,11 +252,9 @@ async fn an_admin_key_must_be_there_real_and_alive() {
         let refused = call(&house.api.with_admin_key(key), "GET", "/workspaces", None).await;
         assert_eq!(seen(&refused), seen(&missing), "{key}");
     }
-    let request = house
-        .api
-        .admin(Method::GET, "/workspaces")
-        .header("authorization", format!("Bearer {real}"));
-    expect_error(house.send(request), 401, "ADMIN_KEY_INVALID").await;
+    let twice = house.api.admin(Method::GET, "/workspaces");
+    let twice = twice.header("authorization", format!("Bearer {real}"));
+    expect_error(house.send(twice), 401, "ADMIN_KEY_INVALID").await;
     // The admin key opens nothing else.
     expect_error(house.generate(&real), 401, "CLIENT_SECRET_INVALID").await;
     house.denies(&real, "ACCESS_TOKEN_MALFORMED").await;
@@ -303,12 +268,9 @@ async fn an_admin_key_must_be_there_real_and_alive() {
 
     let brief = json!({ "name": "brief", "role": "operator", "expires_in_seconds": 1 });
     let (_, api) = house.key(brief).await;
-    until(
-        "the admin key to expire",
-        || call(&api, "GET", "/workspaces", None),
-        |answer| answer.status == 401,
-    )
-    .await;
+    let ask = || call(&api, "GET", "/workspaces", None);
+    let over = |answer: &Answer| answer.status == 401;
+    until("the admin key to expire", ask, over).await;
 }
 
 #[tokio::test]
@@ -321,16 +283,7 @@ async fn guessing_an_admin_key_is_slowed_and_its_owner_is_not() {
         let request = api.admin(Method::GET, "/workspaces");
         house.send(request.header("x-forwarded-for", address)).await
     };
-    let mut slowed = None;
-    for _ in 0..60 {
-        let answer = from("203.0.113.1", &guess).await;
-        if answer.status == 429 {
-            slowed = Some(answer);
-            break;
-        }
-        answer.expect_error(401, "ADMIN_KEY_INVALID");
-    }
-    let slowed = slowed.expect("guessing is slowed within 60 guesses");
+    let slowed = slowed(|| from("203.0.113.1", &guess), "ADMIN_KEY_INVALID").await;
     assert!(matches!(slowed.header("retry-after"), "1" | "2"));
     from("203.0.113.1", &real).await.expect(200);
     expect_error(from("203.0.113.1", &guess), 429, "TOO_MANY_ATTEMPTS").await;
@@ -342,23 +295,18 @@ async fn the_last_operators_key_stays() {
     let house = House::new().await;
     let keys = house.ask(Method::GET, "/admin-keys").await.expect(200);
     assert_snapshot!(seen(&keys), @r#"200 {"items":[{"created_at":"[time]","created_by":null,"expires_at":null,"id":"[uuid]","last_used_at":"[time]","last_used_from":"127.0.0.1","name":"First operator","note":"","products":null,"revoked_at":null,"role":"operator","workspace_id":null}],"next_cursor":null}"#);
-    let own = keys.json()["items"][0]["id"].as_str().unwrap().to_owned();
-    let own = format!("/admin-keys/{own}");
+    let own = format!("/admin-keys/{}", text(&keys.json(), "/items/0/id"));
     let refused = house.ask(Method::DELETE, &own).await;
     assert_snapshot!(seen(&refused), @"409 LAST_OPERATOR (The state does not allow this): Not done: this is the last operator's key without an end; make another first.");
     // One that ends does not count.
-    let (_, _) = house
-        .key(json!({ "name": "brief", "role": "operator", "expires_in_seconds": 3600 }))
-        .await;
+    let brief = json!({ "name": "brief", "role": "operator", "expires_in_seconds": 3600 });
+    house.key(brief).await;
     expect_error(house.ask(Method::DELETE, &own), 409, "LAST_OPERATOR").await;
-    let (_, next) = house
-        .key(json!({ "name": "next", "role": "operator" }))
-        .await;
+    let next = json!({ "name": "next", "role": "operator" });
+    let (_, next) = house.key(next).await;
     house.ask(Method::DELETE, &own).await.expect(200);
-    house
-        .ask(Method::GET, "/workspaces")
-        .await
-        .expect_error(401, "ADMIN_KEY_INVALID");
+    let ended = house.ask(Method::GET, "/workspaces");
+    expect_error(ended, 401, "ADMIN_KEY_INVALID").await;
     call(&next, "GET", "/workspaces", None).await.expect(200);
 }
 
@@ -382,11 +330,11 @@ async fn a_role_is_written_whole_or_refused() {
         let refused = house.admin(Method::POST, "/admin-keys", &body).await;
         refused.expect_error(400, "INVALID_REQUEST");
     }
-    let made = house.admin(Method::POST, "/admin-keys", &json!({ "name": "k", "role": "product_admin", "workspace_id": house.acme, "products": ["gst"] })).await;
+    let whole = json!({ "name": "k", "role": "product_admin", "workspace_id": house.acme, "products": ["gst"] });
+    let made = house.admin(Method::POST, "/admin-keys", &whole).await;
     assert_snapshot!(seen(&made), @r#"201 {"admin_key":{"created_at":"[time]","created_by":"[admin key's id]","expires_at":null,"id":"[uuid]","last_used_at":null,"last_used_from":null,"name":"k","note":"","products":["gst"],"revoked_at":null,"role":"product_admin","workspace_id":"[uuid]"},"key":"[admin key]"}"#);
-    let unknown = house
-        .ask(Method::DELETE, &format!("/admin-keys/{NOBODY}"))
-        .await;
+    let path = format!("/admin-keys/{NOBODY}");
+    let unknown = house.ask(Method::DELETE, &path).await;
     assert_snapshot!(seen(&unknown), @"404 NOT_FOUND (Not found): There is no such admin key.");
 }
 
@@ -405,17 +353,14 @@ async fn product_that_a_role_names_is_neither_deleted_nor_made_again() {
     invited["email"] = json!("p@example.com");
     let made = expect_json(house.admin(Method::POST, "/members", &invited), 201).await;
     delete().await.expect_error(409, "PRODUCT_IN_USE");
-    let id = made["invitation"]["id"].as_str().unwrap();
-    let withdraw = format!("/invitations/{id}");
+    let withdraw = format!("/invitations/{}", text(&made, "/invitation/id"));
     house.ask(Method::DELETE, &withdraw).await.expect(204);
     delete().await.expect(204);
 
     // A role from before this rule may name a product that is gone.
     let name = json!({ "name": "GST" });
     let put = || house.admin(Method::PUT, "/products/gst", &name);
-    let database = house.server.data_dir().join("tokenward.sqlite");
-    let connection = rusqlite::Connection::open(database).unwrap();
-    connection.busy_timeout(crate::house::LIMIT).unwrap();
+    let connection = house.database();
     let alter = |revoked: &str| {
         let sql = format!("UPDATE admin_key SET revoked_at = {revoked} WHERE name = 'p'");
         assert_eq!(connection.execute(&sql, []).unwrap(), 1);

@@ -5,8 +5,9 @@ use crate::house::LIMIT;
 use reqwest::{Certificate, Client, Identity, Method};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-use tokenward_testkit::{Answer, Authority, NewClient, Server, wait_until};
+use tokenward_testkit::{
+    Answer, Authority, NewClient, Server, assert_contains, http, wait_until, words as words_of,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Years in which a certificate is valid that is neither old nor new.
@@ -16,7 +17,8 @@ const NOW: (i32, i32) = (2020, 2099);
 struct Guarded {
     server: Server,
     authority: Authority,
-    trusted: Certificate,
+    /// The authority of the server's own certificate.
+    own: Authority,
     authority_file: PathBuf,
     token: String,
     _folder: tempfile::TempDir,
@@ -59,7 +61,7 @@ impl Guarded {
         Guarded {
             server,
             authority,
-            trusted: Certificate::from_pem(own.pem().as_bytes()).unwrap(),
+            own,
             authority_file,
             token,
             _folder: folder,
@@ -68,10 +70,8 @@ impl Guarded {
 
     /// A caller with this certificate; over HTTP/1, or HTTP/2 as TLS agrees on it.
     fn caller(&self, identity: Option<(String, String)>, http1: bool) -> Client {
-        let mut builder = Client::builder()
-            .no_proxy()
-            .timeout(LIMIT)
-            .tls_certs_only([self.trusted.clone()]);
+        let trusted = Certificate::from_pem(self.own.pem().as_bytes()).unwrap();
+        let mut builder = http().tls_certs_only([trusted]);
         if let Some((certificate, key)) = identity {
             let pem = format!("{certificate}{key}");
             builder = builder.identity(Identity::from_pem(pem.as_bytes()).unwrap());
@@ -88,9 +88,7 @@ impl Guarded {
             .request(method.clone(), address)
             .header("x-cleartax-auth-token", &self.token);
         if method == Method::POST {
-            request = request
-                .header("content-type", "application/x-www-form-urlencoded")
-                .body(format!("token={}", self.token));
+            request = request.form(&[("token", &self.token)]);
         }
         self.server.api().send(request).await.ok()
     }
@@ -161,12 +159,9 @@ async fn each_certificate_may_ask_what_its_name_is_given_and_nothing_else() {
             let caller = guarded.caller(identity.clone(), http1);
             let answer = guarded.ask(&caller, method.parse().unwrap(), path).await;
             let answer = answer.unwrap_or_else(|| panic!("{line}: no answer"));
-            let has_word = match word {
-                "-" => answer.body.is_empty(),
-                _ => answer.body.contains(word),
-            };
-            let seen = (answer.status.to_string(), has_word);
-            assert_eq!(seen, (status.to_owned(), true), "{line}: {}", answer.body);
+            let (said, body) = (answer.status.to_string(), answer.body);
+            let has_word = body.contains(word) || (word == "-" && body.is_empty());
+            assert!(said == status && has_word, "{line}: {said} {body}");
             let is_counted = path.starts_with("/check") && word == "CALLER_NOT_ALLOWED";
             refused_checks += usize::from(is_counted);
         }
@@ -184,14 +179,10 @@ async fn each_certificate_may_ask_what_its_name_is_given_and_nothing_else() {
         "internal_callers has no entry for its client certificate (\"unlisted.internal\")",
     ]);
     let prometheus = guarded.caller(callers[6].1.clone(), true);
-    let metrics = guarded
-        .ask(&prometheus, Method::GET, "/metrics")
-        .await
-        .unwrap()
-        .body;
-    let counted = "tokenward_checks_total{outcome=\"CALLER_NOT_ALLOWED\"} ";
-    let counted = metrics.lines().find_map(|line| line.strip_prefix(counted));
-    assert_eq!(counted, Some(refused_checks.to_string().as_str()));
+    let metrics = guarded.ask(&prometheus, Method::GET, "/metrics").await;
+    let counted =
+        format!("\ntokenward_checks_total{{outcome=\"CALLER_NOT_ALLOWED\"}} {refused_checks}\n");
+    assert_contains(&metrics.unwrap().body, &counted);
 }
 
 #[tokio::test]
@@ -217,10 +208,8 @@ async fn certificate_of_another_authority_or_time_is_refused_in_the_handshake() 
         for http1 in [true, false] {
             let caller = guarded.caller(Some(identity.clone()), http1);
             for path in [gst, "/health/ready"] {
-                assert!(
-                    guarded.ask(&caller, Method::GET, path).await.is_none(),
-                    "{words}"
-                );
+                let answer = guarded.ask(&caller, Method::GET, path).await;
+                assert!(answer.is_none(), "{words}");
             }
         }
         guarded.logged(&["caller refused", "127.0.0.1", words]);
@@ -234,16 +223,15 @@ async fn certificate_of_another_authority_or_time_is_refused_in_the_handshake() 
     let before = guarded.caller(Some(guarded.authority.issue(&names, NOW)), true);
     assert!(guarded.ask(&before, Method::GET, gst).await.is_some());
     std::fs::write(&guarded.authority_file, stranger.pem()).unwrap();
-    let mut answer = None;
-    for _ in 0..LIMIT.as_secs() * 4 {
-        answer = guarded.ask(&of_stranger, Method::GET, gst).await;
-        if answer.is_some() {
-            break;
+    let taken = async {
+        loop {
+            if let Some(answer) = guarded.ask(&of_stranger, Method::GET, gst).await {
+                return answer;
+            }
         }
-        let pause = tokio::time::timeout(Duration::from_millis(250), std::future::pending::<()>());
-        let _ = pause.await;
-    }
-    answer.expect("the new authority is taken").expect(200);
+    };
+    let taken = tokio::time::timeout(LIMIT, taken).await;
+    taken.expect("the new authority is taken").expect(200);
     let again = guarded.caller(Some(guarded.authority.issue(&names, NOW)), true);
     assert!(guarded.ask(&again, Method::GET, gst).await.is_none());
     std::fs::write(&guarded.authority_file, "no certificate").unwrap();
@@ -251,11 +239,8 @@ async fn certificate_of_another_authority_or_time_is_refused_in_the_handshake() 
         "keeping the current certificate",
         "authority.pem holds no certificate",
     ]);
-    guarded
-        .ask(&of_stranger, Method::GET, gst)
-        .await
-        .unwrap()
-        .expect(200);
+    let answer = guarded.ask(&of_stranger, Method::GET, gst).await;
+    answer.unwrap().expect(200);
 }
 
 /// A session that is resumed skips the certificate, so an expired one would pass.
@@ -264,7 +249,7 @@ async fn no_session_is_resumed() {
     let guarded = Guarded::start().await;
     let address = guarded.server.internal().strip_prefix("https://").unwrap();
     let (certificate, key) = guarded.authority.issue(&["gateway.internal"], NOW);
-    let config = client_config(&certificate, &key);
+    let config = client_config(&certificate, &key, guarded.own.pem());
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     for _ in 0..2 {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -281,59 +266,21 @@ async fn no_session_is_resumed() {
     }
 }
 
-/// A client with this certificate that trusts every server.
-fn client_config(certificate: &str, key: &str) -> rustls::ClientConfig {
+/// A client with this certificate that trusts this authority.
+fn client_config(certificate: &str, key: &str, authority: &str) -> rustls::ClientConfig {
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let chain = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    let read = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider));
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(read(authority)).unwrap();
+    let builder = rustls::ClientConfig::builder_with_provider(provider);
     let builder = builder.with_safe_default_protocol_versions().unwrap();
-    let builder = builder
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyServer(provider)));
-    builder.with_client_auth_cert(vec![chain], key).unwrap()
-}
-
-#[derive(Debug)]
-struct AnyServer(Arc<rustls::crypto::CryptoProvider>);
-
-impl rustls::client::danger::ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &[rustls::pki_types::CertificateDer<'_>],
-        _: &rustls::pki_types::ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &rustls::pki_types::CertificateDer<'_>,
-        signed: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let known = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, known)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &rustls::pki_types::CertificateDer<'_>,
-        signed: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let known = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, known)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    let builder = builder.with_root_certificates(roots);
+    builder
+        .with_client_auth_cert(vec![read(certificate)], key)
+        .unwrap()
 }
 
 /// Settings that would let no caller ask, or every caller, are refused at the start.
@@ -347,53 +294,44 @@ fn settings_that_do_not_go_together_are_refused() {
     };
     let authority = Authority::new("gateways");
     let (certificate, key) = authority.issue(&["127.0.0.1"], NOW);
-    let tls = [
-        (
-            "--internal-tls-certificate",
-            write("server.pem", &certificate),
-        ),
-        ("--internal-tls-key", write("server.key", &key)),
-    ];
-    let authority = (
-        "--internal-client-authority",
-        write("authority.pem", authority.pem()),
+    let tls = format!(
+        "--internal-tls-certificate={} --internal-tls-key={}",
+        write("server.pem", &certificate),
+        write("server.key", &key)
     );
-    let none = ("--internal-client-authority", write("server.key", &key));
-    let missing = (
-        "--internal-client-authority",
-        folder.path().join("gone").display().to_string(),
+    let of = |file: &str| format!("--internal-client-authority={file}");
+    let (authority, none) = (
+        of(&write("authority.pem", authority.pem())),
+        of(&write("server.key", &key)),
     );
-    let caller = |text: &str| ("--internal-caller", text.to_owned());
-    let gateway = caller("gateway.internal=production/gst");
-    let [one, two] = tls;
+    let gateway = "--internal-caller=gateway.internal=production/gst";
+    let odd = "--internal-caller=gateway.internal=gst";
+    let gone = of(&folder.path().join("gone").display().to_string());
     for (arguments, words) in [
         (
-            vec![&one, &two, &authority],
+            format!("{tls} {authority}"),
             "internal_client_authority needs internal_callers",
         ),
         (
-            vec![&one, &two, &gateway],
+            format!("{tls} {gateway}"),
             "internal_callers needs internal_client_authority",
         ),
         (
-            vec![&authority, &gateway],
+            format!("{authority} {gateway}"),
             "internal_client_authority needs internal_tls_certificate",
         ),
         (
-            vec![&one, &two, &authority, &caller("gateway.internal=gst")],
+            format!("{tls} {authority} {odd}"),
             "isn't ENVIRONMENT/PRODUCT",
         ),
         (
-            vec![&one, &two, &none, &gateway],
+            format!("{tls} {none} {gateway}"),
             "server.key holds no certificate",
         ),
-        (vec![&one, &two, &missing, &gateway], "gone"),
+        (format!("{tls} {gone} {gateway}"), "gone"),
     ] {
-        let mut builder = Server::builder();
-        for (flag, value) in arguments {
-            builder = builder.arg(flag).arg(value);
-        }
-        let refused = builder.try_start().unwrap_err();
-        assert!(refused.output.contains(words), "{words}: {refused}");
+        Server::builder()
+            .args(&words_of(&arguments))
+            .refused(&[words]);
     }
 }

@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
-use tokenward_testkit::{Answer, NewClient, expect_error, expect_status};
+use tokenward_testkit::{Answer, NewClient, Server, expect_error, expect_status};
 
 const OWN: &str = "x-cleartax-auth-token";
 
@@ -67,28 +67,19 @@ async fn a_permit_tells_who_calls_in_all_seven_headers() {
             "/check/sandbox/gst?product=max-itc",
         ] {
             let request = house.api.internal(method.clone(), path);
-            let answer = house
-                .send(request.header(OWN, &token.access_token).body("a body"))
-                .await;
-            assert_eq!(
-                (answer.status, answer.body.as_str()),
-                (200, ""),
-                "{method} {path}"
-            );
+            let request = request.header(OWN, &token.access_token).body("a body");
+            let answer = house.send(request).await;
+            assert_eq!((answer.status, &*answer.body), (200, ""), "{method} {path}");
             assert_eq!(answer.header("cache-control"), "no-store");
-            assert_eq!(
-                IDENTITY.map(|name| answer.header(name)),
-                expected,
-                "{method} {path}"
-            );
+            let seen = IDENTITY.map(|name| answer.header(name));
+            assert_eq!(seen, expected, "{method} {path}");
         }
     }
 }
 
 #[tokio::test]
 async fn the_token_may_come_as_a_bearer_but_only_one_and_once() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     let other = house.client(NewClient::sandbox("other")).await;
     let token = house.token(&erp).await.access_token;
     let stranger = house.token(&other).await.access_token;
@@ -128,10 +119,7 @@ async fn the_token_may_come_as_a_bearer_but_only_one_and_once() {
     let long = "1.".repeat(10_000);
     for bad in [
         vec![own, (OWN, "")],
-        vec![
-            ("authorization", bearer.as_str()),
-            ("authorization", &bearer),
-        ],
+        vec![("authorization", &*bearer), ("authorization", &bearer)],
         vec![(OWN, "tökén")],
         vec![("authorization", "Bearer tökén")],
         vec![(OWN, &twice)],
@@ -147,8 +135,7 @@ async fn the_token_may_come_as_a_bearer_but_only_one_and_once() {
 
 #[tokio::test]
 async fn a_secret_opens_nothing_and_a_sandbox_token_no_production() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     let production = house.client(NewClient::production("erp")).await;
     let refused = house.check("gst", &erp.secret).await;
     assert_snapshot!(seen(&refused), @r#"401 [www-authenticate: Bearer realm="tokenward", error="invalid_token"] CLIENT_SECRET_USED_AS_TOKEN: A client secret was sent where an access token belongs. Use the secret to generate a token, and send that."#);
@@ -162,9 +149,7 @@ async fn a_secret_opens_nothing_and_a_sandbox_token_no_production() {
 
 #[tokio::test]
 async fn a_token_nobody_gave_is_unknown_whatever_became_of_its_client() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
-    let token = house.token(&erp).await.access_token;
+    let (house, erp, token) = House::with_token().await;
     // Well-formed, of a real client, and made by nobody.
     let forged = forge(&token);
     let unknown = house.denies(&forged, "ACCESS_TOKEN_UNKNOWN").await;
@@ -203,8 +188,7 @@ pub(crate) fn forge_at(token: &str, from_end: usize) -> String {
 
 #[tokio::test]
 async fn the_holder_of_a_former_token_is_told_what_became_of_it() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     let first = house.token(&erp).await.access_token;
     let second = house.token(&erp).await.access_token;
     let superseded = house.check("gst", &first).await;
@@ -231,24 +215,21 @@ async fn the_holder_of_a_former_token_is_told_what_became_of_it() {
 #[tokio::test]
 async fn a_narrower_restriction_binds_the_live_token_at_once() {
     let house = House::new().await;
-    let erp = house
-        .client(NewClient::sandbox("erp").products(&["gst", "max-itc"]))
-        .await;
+    let erp = NewClient::sandbox("erp").products(&["gst", "max-itc"]);
+    let erp = house.client(erp).await;
     let token = house.token(&erp).await.access_token;
     house.check("gst", &token).await.expect(200);
     house.check("max-itc", &token).await.expect(200);
     let refused = house.check("e-invoice", &token).await;
     assert_snapshot!(seen(&refused), @"403 PRODUCT_NOT_ALLOWED: The API client may not use this product. An administrator can allow it.");
-    house
-        .patch(&erp, json!({ "products": ["e-invoice"] }))
-        .await;
+    let change = json!({ "products": ["e-invoice"] });
+    house.patch(&erp, change).await;
     expect_error(house.check("gst", &token), 403, "PRODUCT_NOT_ALLOWED").await;
     house.check("e-invoice", &token).await.expect(200);
     house.patch(&erp, json!({ "products": null })).await;
     house.check("gst", &token).await.expect(200);
-    house
-        .patch(&erp, json!({ "token_networks": ["192.0.2.0/24"] }))
-        .await;
+    let change = json!({ "token_networks": ["192.0.2.0/24"] });
+    house.patch(&erp, change).await;
     expect_error(house.check("gst", &token), 403, "ADDRESS_NOT_ALLOWED").await;
     house.patch(&erp, json!({ "token_networks": [] })).await;
     house.check("gst", &token).await.expect(200);
@@ -256,32 +237,19 @@ async fn a_narrower_restriction_binds_the_live_token_at_once() {
 
 #[tokio::test]
 async fn where_a_token_may_be_used_from_cannot_be_talked_round() {
-    let house = House::with(&[
-        "--trusted-proxy",
-        "127.0.0.0/8",
-        "--trusted-proxy",
-        "192.0.2.0/24",
-    ])
-    .await;
+    let proxies = ["127.0.0.0/8", "192.0.2.0/24"].map(|proxy| format!("--trusted-proxy={proxy}"));
+    let house = House::of(Server::builder().args(&proxies)).await;
     let fenced = NewClient::sandbox("erp").token_networks(&["10.0.0.0/8"]);
     let erp = house.client(fenced).await;
     let token = house.token(&erp).await.access_token;
-    let from = async |headers: &[(&str, &str)]| {
-        let headers: Vec<_> = headers
-            .iter()
-            .copied()
-            .chain([(OWN, token.as_str())])
-            .collect();
-        with(&house, &headers).await
-    };
+    let from =
+        async |headers: &[(&str, &str)]| with(&house, &[headers, &[(OWN, &token)]].concat()).await;
     let forwarded = "x-forwarded-for";
     from(&[(forwarded, "10.1.1.1")]).await.expect(200);
-    from(&[(forwarded, "203.0.113.1, 10.1.1.1, 192.0.2.4")])
-        .await
-        .expect(200);
-    from(&[(forwarded, "203.0.113.1"), (forwarded, "10.1.1.1")])
-        .await
-        .expect(200);
+    let hops = [(forwarded, "203.0.113.1, 10.1.1.1, 192.0.2.4")];
+    from(&hops).await.expect(200);
+    let lines = [(forwarded, "203.0.113.1"), (forwarded, "10.1.1.1")];
+    from(&lines).await.expect(200);
     let refused = from(&[]).await;
     assert_snapshot!(seen(&refused), @"403 ADDRESS_NOT_ALLOWED: The API client's tokens may not be used from this address. An administrator can allow it.");
     for spoof in [
@@ -303,22 +271,18 @@ async fn where_a_token_may_be_used_from_cannot_be_talked_round() {
     let fenced = NewClient::sandbox("erp").token_networks(&["10.0.0.0/8"]);
     let erp = house.client(fenced).await;
     let token = house.token(&erp).await.access_token;
-    with(&house, &[(OWN, &token), (forwarded, "10.1.1.1")])
-        .await
-        .expect_error(403, "ADDRESS_NOT_ALLOWED");
+    let spoof = [(OWN, &*token), (forwarded, "10.1.1.1")];
+    expect_error(with(&house, &spoof), 403, "ADDRESS_NOT_ALLOWED").await;
 }
 
 #[tokio::test]
 async fn what_the_caller_writes_into_our_headers_changes_nothing() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
-    let token = house.token(&erp).await.access_token;
+    let (house, _, token) = House::with_token().await;
     let plain = house.permits(&token).await;
     let mut request = gst(&house).header(OWN, &token);
     for name in IDENTITY {
-        request = request
-            .header(name, "forged")
-            .header(name.replace('-', "_"), "forged");
+        request = request.header(name, "forged");
+        request = request.header(name.replace('-', "_"), "forged");
     }
     let request = request
         .header("x-tokenward-denial", "CLIENT_DELETED")
@@ -339,9 +303,7 @@ async fn what_the_caller_writes_into_our_headers_changes_nothing() {
 
 #[tokio::test]
 async fn a_gateway_that_asks_for_what_is_not_there_is_told_so() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
-    let token = house.token(&erp).await.access_token;
+    let (house, _, token) = House::with_token().await;
     let ask = async |path: &str| {
         let request = house.api.internal(Method::GET, path);
         house.send(request.header(OWN, &token)).await
@@ -365,8 +327,7 @@ async fn a_gateway_that_asks_for_what_is_not_there_is_told_so() {
 
 #[tokio::test]
 async fn a_denial_can_be_said_again_and_is_never_a_permit() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     let first = house.token(&erp).await.access_token;
     let second = house.token(&erp).await.access_token;
     let again = async |denial: &str| {
@@ -375,14 +336,13 @@ async fn a_denial_can_be_said_again_and_is_never_a_permit() {
             .send(request.header("x-tokenward-denial", denial))
             .await
     };
+    let same = async |denied: Answer| {
+        let said = denied.header("x-tokenward-denial");
+        assert_eq!(seen(&again(said).await), seen(&denied), "{said}");
+    };
     house.api.revoke(&erp.id).await.unwrap().expect(200);
-    let erp = house
-        .client(
-            NewClient::sandbox("fenced")
-                .products(&["gst"])
-                .token_networks(&["192.0.2.1"]),
-        )
-        .await;
+    let fenced = NewClient::sandbox("fenced").products(&["gst"]);
+    let erp = house.client(fenced.token_networks(&["192.0.2.1"])).await;
     let fenced = house.token(&erp).await.access_token;
     let long = format!("{first}0");
     for (product, token) in [
@@ -396,25 +356,16 @@ async fn a_denial_can_be_said_again_and_is_never_a_permit() {
         ("max-itc", &fenced),
         ("nothing", &fenced),
     ] {
-        let denied = house.check(product, token).await;
-        let said = denied.header("x-tokenward-denial");
-        assert_eq!(seen(&again(said).await), seen(&denied), "{said}");
+        same(house.check(product, token).await).await;
     }
-    let repeated = with(&house, &[(OWN, first.as_str()), (OWN, first.as_str())]).await;
-    let said = repeated.header("x-tokenward-denial");
-    assert_eq!(seen(&again(said).await), seen(&repeated), "{said}");
+    same(with(&house, &[(OWN, &first), (OWN, &first)]).await).await;
     let production = house.client(NewClient::production("erp")).await;
     let token = house.token(&production).await.access_token;
-    for act in ["disable", "delete"] {
-        if act == "disable" {
-            house.api.disable(&production.id).await.unwrap().expect(200);
-        } else {
-            house.api.delete(&production).await.unwrap().expect(200);
-        }
-        let denied = house.api.check("production", "gst", &token).await.unwrap();
-        let said = denied.header("x-tokenward-denial");
-        assert_eq!(seen(&again(said).await), seen(&denied), "{said}");
-    }
+    let check = async || house.api.check("production", "gst", &token).await.unwrap();
+    house.api.disable(&production.id).await.unwrap().expect(200);
+    same(check().await).await;
+    house.api.delete(&production).await.unwrap().expect(200);
+    same(check().await).await;
     let nothing = again("").await;
     assert_snapshot!(seen(&nothing), @"503 [retry-after: 1] CANNOT_VOUCH: This node cannot vouch for tokens at the moment. Try again; your token may well be good.");
     let words = "
@@ -437,28 +388,20 @@ async fn a_denial_can_be_said_again_and_is_never_a_permit() {
 
 #[tokio::test]
 async fn a_setting_says_which_header_the_check_reads() {
-    for (setting, own, bearer) in [
-        ("both", 200, 401),
-        ("x-cleartax-auth-token", 200, 200),
-        ("authorization", 401, 401),
+    for (setting, own, with_other, as_bearer) in [
+        ("both", 200, 401, 200),
+        ("x-cleartax-auth-token", 200, 200, 401),
+        ("authorization", 401, 401, 200),
     ] {
-        let house = House::with(&["--check-token-header", setting]).await;
-        let erp = house.client(NewClient::sandbox("erp")).await;
-        let token = house.token(&erp).await.access_token;
+        let house = House::with(&[&format!("--check-token-header={setting}")]).await;
+        let (_, token) = house.erp().await;
         let alone = house.check("gst", &token).await;
         assert_eq!(alone.status, own, "{setting}");
         // A token that a gateway added for its own use.
-        let request = house.api.internal(Method::GET, "/check/sandbox/gst");
-        let request = request.header("x-cleartax-auth-token", &token);
-        let both = request.header("authorization", "Bearer eyJhbGciOiJSUzI1NiJ9.e30.x");
-        assert_eq!(house.send(both).await.status, bearer, "{setting}");
-        let request = house.api.internal(Method::GET, "/check/sandbox/gst");
-        let as_bearer = house.send(request.bearer_auth(&token)).await.status;
-        let expect = if setting == "x-cleartax-auth-token" {
-            401
-        } else {
-            200
-        };
-        assert_eq!(as_bearer, expect, "{setting}");
+        let other = "Bearer eyJhbGciOiJSUzI1NiJ9.e30.x";
+        let both = with(&house, &[(OWN, &token), ("authorization", other)]).await;
+        assert_eq!(both.status, with_other, "{setting}");
+        let alone = house.send(gst(&house).bearer_auth(&token)).await;
+        assert_eq!(alone.status, as_bearer, "{setting}");
     }
 }

@@ -1,11 +1,13 @@
 //! `tokenward config check` finds what `tokenward serve` refuses, and warns of what is risky.
 
-use crate::command::{Ran, run_with, text};
+use crate::command::{run, run_with, text};
 use crate::house::House;
 use serde_json::json;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use tokenward_testkit::{Server, assert_contains};
+use tokenward_testkit::{
+    Ran, Server, address_of, assert_contains, assert_contains_all, assert_lacks, change_mode,
+    write_with_mode,
+};
 
 /// Settings that are refused, each with words of the refusal.
 const REFUSED: &str = r#"
@@ -34,62 +36,44 @@ fn configuration_is_checked_without_starting() {
         std::fs::write(&path, text).unwrap();
         path
     };
-    let (data, ports) = (
-        folder.path().join("data"),
-        ["--public=127.0.0.1:0", "--internal=127.0.0.1:0"],
-    );
-    let check = |config: &Path, more: &[&str], environment: &[(&str, &str)]| {
-        let words = [
-            "config",
-            "check",
-            "--config",
-            text(config),
-            "--data-dir",
-            text(&data),
-        ];
-        run_with(&[&words[..], &ports[..], more].concat(), environment)
+    let check = |config: &Path, more: &str, environment: &[(&str, &str)]| {
+        let more = format!("--config {} {more}", config.display());
+        check(folder.path(), &more, environment)
     };
     let good = file(
         "quota_per_day = 5\nerror_source = \"file\"\n[environment_hosts]\n\"api.example.com\" = \"production\"\n",
     );
-    let shown = check(&good, &[], &[]).json();
+    let shown = check(&good, "", &[]).json();
     assert_eq!(shown["quota_per_day"], 5);
     assert_eq!(shown["database"], "sqlite");
     assert_eq!(shown["environment_hosts"]["api.example.com"], "production");
     // Flags win over the environment, the environment over the file.
-    let shown = check(&good, &[], &[("TOKENWARD_QUOTA_PER_DAY", "6")]).json();
+    let six = ("TOKENWARD_QUOTA_PER_DAY", "6");
+    let shown = check(&good, "", &[six]).json();
     assert_eq!(shown["quota_per_day"], 6);
     assert_eq!(shown["error_source"], "file");
-    let shown = check(
-        &good,
-        &["--quota-per-day", "7"],
-        &[("TOKENWARD_QUOTA_PER_DAY", "6")],
-    )
-    .json();
+    let shown = check(&good, "--quota-per-day 7", &[six]).json();
     assert_eq!(shown["quota_per_day"], 7);
-    let url = "postgres://user:hunter2@db.example.com/x";
-    let hidden = check(&good, &["--database-url", url], &[]);
+    let url = "--database-url postgres://user:hunter2@db.example.com/x";
+    let hidden = check(&good, url, &[]);
     assert_eq!(hidden.json()["database"], "postgres");
-    assert!(!hidden.stdout.contains("hunter2"));
+    assert_lacks(&hidden.stdout, "hunter2");
     for line in REFUSED.trim().lines() {
         let (written, words) = line.split_once(" -> ").unwrap();
-        check(&file(written), &[], &[]).refused(words);
+        check(&file(written), "", &[]).fails(words);
     }
-    check(&folder.path().join("missing.toml"), &[], &[]).refused("missing.toml");
+    check(&folder.path().join("missing.toml"), "", &[]).fails("missing.toml");
 }
 
-/// Runs `config check` on addresses that are free, with more words; both streams together.
-fn check(folder: &Path, more: &[&str], environment: &[(&str, &str)]) -> Ran {
-    let data = folder.join("data");
-    let words = ["config", "check", "--data-dir", text(&data)];
-    let with = |name: &str| more.iter().any(|word| word.starts_with(name));
-    let mut words = words.to_vec();
-    for address in ["--public=127.0.0.1:0", "--internal=127.0.0.1:0"] {
-        if !with(&address[..address.find('=').unwrap()]) {
-            words.push(address);
+/// Runs `config check` with more words, on free addresses where these name none.
+pub(crate) fn check(folder: &Path, more: &str, environment: &[(&str, &str)]) -> Ran {
+    let mut line = format!("config check --data-dir {}/data {more}", folder.display());
+    for listener in ["--public", "--internal"] {
+        if !more.contains(&format!("{listener}=")) {
+            line += &format!(" {listener}=127.0.0.1:0");
         }
     }
-    run_with(&[&words[..], more].concat(), environment)
+    run_with(&line, environment)
 }
 
 /// A certificate and its key, valid until `days` from now.
@@ -103,8 +87,7 @@ fn certificate(folder: &Path, name: &str, expired: bool) -> (String, String) {
     let made = parameters.self_signed(&key).unwrap();
     let paths = ["pem", "key"].map(|end| folder.join(format!("{name}.{end}")));
     std::fs::write(&paths[0], made.pem()).unwrap();
-    std::fs::write(&paths[1], key.serialize_pem()).unwrap();
-    std::fs::set_permissions(&paths[1], std::fs::Permissions::from_mode(0o600)).unwrap();
+    write_with_mode(&paths[1], &key.serialize_pem(), 0o600);
     let [certificate, key] = paths.map(|path| text(&path).to_owned());
     (certificate, key)
 }
@@ -114,9 +97,13 @@ fn certificates_that_cannot_be_used_are_refused_alike_by_check_and_serve() {
     let folder = tempfile::tempdir().unwrap();
     let (one, one_key) = certificate(folder.path(), "one", false);
     let (_, other_key) = certificate(folder.path(), "other", false);
-    let empty = folder.path().join("empty.pem");
+    let file = |name: &str| text(&folder.path().join(name)).to_owned();
+    let (empty, missing) = (file("empty.pem"), file("missing.pem"));
     std::fs::write(&empty, "").unwrap();
-    let missing = text(&folder.path().join("missing.pem")).to_owned();
+    let tls = |listener: &str, certificate: &str, key: &str| {
+        [("certificate", certificate), ("key", key)]
+            .map(|(what, file)| format!("--{listener}-tls-{what}={file}"))
+    };
     for (certificate, key, words) in [
         (
             &missing,
@@ -139,42 +126,29 @@ fn certificates_that_cannot_be_used_are_refused_alike_by_check_and_serve() {
             "one.key holds no certificate. It holds a private key",
         ),
         (
-            &text(&empty).to_owned(),
+            &empty,
             &one_key,
             "empty.pem holds no certificate. Name a file in PEM form",
         ),
         (
             &one,
-            &text(&empty).to_owned(),
+            &empty,
             "empty.pem holds no private key. Name a file in PEM form",
         ),
     ] {
         for listener in ["public", "internal"] {
-            let flags = ["certificate", "key"].map(|what| format!("--{listener}-tls-{what}"));
-            let more = [flags[0].as_str(), certificate, flags[1].as_str(), key];
-            let found = check(folder.path(), &more, &[]);
-            found.refused(words);
+            let more = tls(listener, certificate, key);
+            let found = check(folder.path(), &more.join(" "), &[]);
+            found.fails(words);
             assert_contains(&found.stderr, &format!("error: {listener}: "));
-            let serving = Server::builder().args(&more);
-            let refused = serving.try_start().expect_err("no start");
-            assert!(refused.output.contains(words), "{refused}");
+            Server::builder().args(&more).refused(&[words]);
         }
     }
     let (old, old_key) = certificate(folder.path(), "old", true);
-    let more = [
-        "--public-tls-certificate",
-        &old,
-        "--public-tls-key",
-        &old_key,
-    ];
-    check(folder.path(), &more, &[]).refused("old.pem expired at 2020-01-01T00:00:00+00:00");
-    let more = [
-        "--public-tls-certificate",
-        &one,
-        "--public-tls-key",
-        &one_key,
-    ];
-    assert!(check(folder.path(), &more, &[]).good);
+    let more = tls("public", &old, &old_key).join(" ");
+    check(folder.path(), &more, &[]).fails("old.pem expired at 2020-01-01T00:00:00+00:00");
+    let more = tls("public", &one, &one_key).join(" ");
+    check(folder.path(), &more, &[]).expect(0);
 }
 
 #[test]
@@ -183,68 +157,39 @@ fn ports_that_are_taken_are_found() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for listener in ["public", "internal"] {
-        let flag = format!("--{listener}={address}");
-        let found = check(folder.path(), &[&flag, "--check-threads=2"], &[]);
-        found.refused(&format!("cannot listen on {address} ({listener})"));
+        let more = format!("--{listener}={address} --check-threads=2");
+        let found = check(folder.path(), &more, &[]);
+        found.fails(&format!("cannot listen on {address} ({listener})"));
         assert_contains(&found.stderr, "Another process listens there");
     }
-    let same = ["--public=127.0.0.1:18999", "--internal=0.0.0.0:18999"];
-    check(folder.path(), &same, &[]).refused("listen on the same port");
-    check(folder.path(), &["--public=localhost:8080"], &[]).refused("host names aren't accepted");
+    let same = "--public=127.0.0.1:18999 --internal=0.0.0.0:18999";
+    check(folder.path(), same, &[]).fails("listen on the same port");
+    check(folder.path(), "--public=localhost:8080", &[]).fails("host names aren't accepted");
     let file = folder.path().join("a.sock");
     std::fs::write(&file, "not a socket").unwrap();
-    check(folder.path(), &["--internal-unix", text(&file)], &[]).refused("a.sock");
+    let unix = format!("--internal-unix {}", file.display());
+    check(folder.path(), &unix, &[]).fails("a.sock");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "not a socket");
 }
 
 /// Two servers of one user could share the internal port, each answering half of the checks.
 #[test]
 fn second_server_on_the_internal_port_is_refused() {
-    let first = Server::builder().arg("--check-threads").arg("2").start();
-    let address = first
-        .internal()
-        .strip_prefix("http://")
-        .unwrap()
-        .parse()
-        .unwrap();
-    let second = Server::builder()
-        .internal(address)
-        .arg("--check-threads")
-        .arg("2");
-    let refused = second.try_start().expect_err("the port is taken");
-    assert_contains(&refused.output, "Another process listens there");
+    let first = Server::builder().arg("--check-threads=2").start();
+    let address = address_of(first.internal()).parse().unwrap();
+    let second = Server::builder().internal(address).arg("--check-threads=2");
+    second.refused(&["Another process listens there"]);
 }
 
 #[tokio::test]
 async fn check_beside_the_running_server_warns_only() {
     let house = House::new().await;
-    let public = house.server.public().strip_prefix("http://").unwrap();
-    let data = house.server.data_dir();
-    let words = [
-        "config",
-        "check",
-        "--data-dir",
-        text(data),
-        "--public",
-        public,
-    ];
-    let found = run_with(&[&words[..], &["--internal=127.0.0.1:0"]].concat(), &[]);
-    assert!(
-        found.good
-            && found
-                .stderr
-                .contains("A server runs on this data directory"),
-        "{found:?}"
-    );
+    let public = address_of(house.server.public());
+    let data = house.server.data_dir().display();
+    let check = format!("config check --data-dir {data} --public {public} --internal 127.0.0.1:0");
+    run(&check).warns("A server runs on this data directory");
     // The running server was not disturbed.
-    house
-        .admin(
-            reqwest::Method::POST,
-            "/workspaces",
-            &json!({"name": "after"}),
-        )
-        .await
-        .expect(201);
+    house.api.workspace("after").await.unwrap();
 }
 
 #[test]
@@ -253,55 +198,43 @@ fn digest_keys_are_read_and_missed() {
     let data = folder.path().join("data");
     let mut server = Server::builder().data_dir(&data).start();
     let _ = server.terminate();
-    assert!(check(folder.path(), &[], &[]).good);
+    let check = || check(folder.path(), "", &[]);
+    check().expect(0);
     let keys = data.join("digest-keys");
     let whole = std::fs::read_to_string(&keys).unwrap();
     std::fs::write(&keys, "1:short\n").unwrap();
-    check(folder.path(), &[], &[]).refused("line 1 is not");
+    check().fails("line 1 is not");
     std::fs::remove_file(&keys).unwrap();
-    check(folder.path(), &[], &[]).refused("put the file back");
+    check().fails("put the file back");
     assert!(!keys.exists(), "a check makes no keys");
-    std::fs::write(&keys, whole).unwrap();
-    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let found = check(folder.path(), &[], &[]);
-    assert!(
-        found.good
-            && found
-                .stderr
-                .contains("digest-keys: every user of this machine can read it"),
-        "{found:?}"
-    );
+    write_with_mode(&keys, &whole, 0o644);
+    check().warns("digest-keys: every user of this machine can read it");
 }
 
 #[test]
 fn risks_are_warned_of_and_strict_makes_them_errors() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("data")).unwrap();
-    std::fs::set_permissions(
-        folder.path().join("data"),
-        std::fs::Permissions::from_mode(0o777),
-    )
-    .unwrap();
-    let risky = [
-        "--public=0.0.0.0:0",
-        "--internal=0.0.0.0:0",
-        "--trusted-proxies=10.0.0.0/8",
-    ];
-    let found = check(folder.path(), &risky, &[("TOKENWARD_TRUSTED_PROXIES", "x")]);
-    assert!(found.good, "{found:?}");
-    for words in [
-        "warning: public (0.0.0.0:0) can be reached from other machines and has no TLS",
-        "warning: internal (0.0.0.0:0) can be reached from other machines and has no TLS",
-        "every caller may introspect tokens",
-        "trusted_proxies: 10.0.0.0/8 is a whole network",
-        "data can be written by every user of this machine (mode 777)",
-        "TOKENWARD_TRUSTED_PROXIES is not read. Did you mean TOKENWARD_TRUSTED_PROXY?",
-    ] {
-        assert!(found.stderr.contains(words), "{words}: {found:?}");
-    }
-    check(folder.path(), &[&risky[..], &["--strict"]].concat(), &[]).refused("5 warnings");
-    let careful = check(tempfile::tempdir().unwrap().path(), &["--strict"], &[]);
-    assert!(careful.good && careful.stderr.is_empty(), "{careful:?}");
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    change_mode(&data, 0o777);
+    let risky = "--public=0.0.0.0:0 --internal=0.0.0.0:0 --trusted-proxies=10.0.0.0/8";
+    let found = check(folder.path(), risky, &[("TOKENWARD_TRUSTED_PROXIES", "x")]);
+    found.expect(0);
+    assert_contains_all(
+        &found.stderr,
+        &[
+            "warning: public (0.0.0.0:0) can be reached from other machines and has no TLS",
+            "warning: internal (0.0.0.0:0) can be reached from other machines and has no TLS",
+            "every caller may introspect tokens",
+            "trusted_proxies: 10.0.0.0/8 is a whole network",
+            "data can be written by every user of this machine (mode 777)",
+            "TOKENWARD_TRUSTED_PROXIES is not read. Did you mean TOKENWARD_TRUSTED_PROXY?",
+        ],
+    );
+    check(folder.path(), &format!("{risky} --strict"), &[]).fails("5 warnings");
+    let careful = check(tempfile::tempdir().unwrap().path(), "--strict", &[]);
+    careful.expect(0);
+    assert_eq!(careful.stderr, "");
 }
 
 #[test]
@@ -316,7 +249,7 @@ fn empty_variables_are_unset_and_blanks_are_trimmed() {
     let empty: Vec<_> = empty.map(|name| format!("TOKENWARD_{name}")).collect();
     for blank in ["", "  "] {
         let environment: Vec<_> = empty.iter().map(|name| (name.as_str(), blank)).collect();
-        let shown = check(folder.path(), &[], &environment).json();
+        let shown = check(folder.path(), "", &environment).json();
         assert_eq!(shown["database"], "sqlite");
         assert_eq!(shown["mail"], false);
         assert_eq!(shown["trusted_proxies"], json!([]));
@@ -331,15 +264,11 @@ fn empty_variables_are_unset_and_blanks_are_trimmed() {
         ("TOKENWARD_QUOTA_PER_DAY", " 7 "),
         ("TOKENWARD_PUBLIC_URL", " https://tokens.example\n"),
     ];
-    let shown = check(folder.path(), &[], &padded).json();
-    assert_eq!(
-        shown["trusted_proxies"],
-        json!(["10.0.0.1/32", "10.0.0.2/32"])
-    );
-    assert_eq!(
-        shown["environment_hosts"],
-        json!({"a.example": "sandbox", "b.example": "production"})
-    );
+    let shown = check(folder.path(), "", &padded).json();
+    let proxies = json!(["10.0.0.1/32", "10.0.0.2/32"]);
+    assert_eq!(shown["trusted_proxies"], proxies);
+    let hosts = json!({"a.example": "sandbox", "b.example": "production"});
+    assert_eq!(shown["environment_hosts"], hosts);
     assert_eq!(shown["quota_per_day"], 7);
     assert_eq!(shown["public_url"], "https://tokens.example");
     // A server starts so, too.
@@ -353,26 +282,17 @@ fn empty_variables_are_unset_and_blanks_are_trimmed() {
 fn output_tells_of_mail_and_the_sockets_mode() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("t.sock");
-    let more = [
-        "--internal-unix",
-        text(&socket),
-        "--mail-url=smtp://u:hunter2@h",
-        "--mail-from=a@b.example",
-    ];
+    let mail = "--mail-url=smtp://u:hunter2@h --mail-from=a@b.example";
+    let more = format!("--internal-unix {} {mail}", socket.display());
     let found = check(folder.path(), &more, &[]);
     let shown = found.json();
     assert_eq!(shown["mail"], true);
     assert_eq!(shown["internal_unix_mode"], "660");
-    assert!(!found.stdout.contains("hunter2") && !found.stderr.contains("hunter2"));
+    assert_lacks(&format!("{found:?}"), "hunter2");
     assert_contains(&found.stderr, "name it with --mail-url-file");
     assert!(!socket.exists(), "a check leaves nothing behind");
     // Either way of naming a host's environment is understood.
-    let hosts = check(
-        folder.path(),
-        &["--environment-host=a.example=sandbox"],
-        &[],
-    )
-    .json();
+    let hosts = check(folder.path(), "--environment-host=a.example=sandbox", &[]).json();
     assert_eq!(hosts["environment_hosts"]["a.example"], "sandbox");
 }
 
@@ -387,32 +307,25 @@ fn commands_of_the_servers_machine_read_its_configuration_file() {
     let config = folder.path().join("tokenward.toml");
     let written = format!("data_dir = {data:?}\ndigest_keys = {keys:?}\n");
     std::fs::write(&config, written).unwrap();
-    let run = |words: &[&str]| run_with(&[words, &["--config", text(&config)]].concat(), &[]);
-    let listed = run(&["digest-key", "list"]);
-    assert!(listed.good && listed.stdout.starts_with("1 "), "{listed:?}");
+    let run = |line: &str| run(&format!("{line} --config {}", config.display()));
+    let listed = run("digest-key list");
+    assert!(listed.expect(0).starts_with("1 "), "{listed:?}");
     let copy = folder.path().join("copy.sqlite");
-    let backed = run(&["backup", text(&copy)]);
-    assert!(backed.good && copy.exists(), "{backed:?}");
+    run(&format!("backup {}", copy.display())).expect(0);
+    assert!(copy.exists());
     // A flag wins over the file.
     let other = folder.path().join("other");
-    let restored = run(&["restore", "--from", text(&copy), "--data-dir", text(&other)]);
-    assert!(
-        restored.good && other.join("tokenward.sqlite").exists(),
-        "{restored:?}"
-    );
+    let (from, to) = (copy.display(), other.display());
+    run(&format!("restore --from {from} --data-dir {to}")).expect(0);
+    assert!(other.join("tokenward.sqlite").exists());
     // A database's URL is read from a file, never shown.
     let url = folder.path().join("url");
     std::fs::write(&url, "postgres://user:hunter2@127.0.0.1:1/none\n").unwrap();
-    let away = run(&[
-        "restore",
-        "--database-url-file",
-        text(&url),
-        "--data-dir",
-        text(&other),
-        "--yes",
-    ]);
-    away.refused("127.0.0.1");
-    assert!(!away.stderr.contains("hunter2"), "{away:?}");
-    let both = ["restore", "--from", "x", "--database-url-file", "y"];
-    run(&both).refused("cannot be used with");
+    let url = url.display();
+    let away = run(&format!(
+        "restore --database-url-file {url} --data-dir {to} --yes"
+    ));
+    away.fails("127.0.0.1");
+    assert_lacks(&away.stderr, "hunter2");
+    run("restore --from x --database-url-file y").fails("cannot be used with");
 }

@@ -5,14 +5,19 @@ use crate::house::{House, LIMIT};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
-use tokenward_testkit::{NewClient, Server, wait_until};
+use tokenward_testkit::{
+    Server, ServerBuilder, address_of, assert_contains, assert_lacks, status_of, wait_until,
+    write_with_mode,
+};
 
 /// HTTP/2: preface, empty settings, and `GET /` of the host `x` as stream 1.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01x";
 /// A good request of HTTP/1.1.
 const HTTP1: &[u8] = b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n";
+/// The same, as the only one of its connection.
+const ONCE: &str = "GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 /// Lets this process open as many files as it may; how many that is.
 fn raise_own_limit(wanted: u64) -> u64 {
@@ -33,7 +38,7 @@ fn raise_own_limit(wanted: u64) -> u64 {
 /// Connects from an address of this machine's own choosing: 127.0.0.0/8 is all loopback.
 fn connect_from(source: Ipv4Addr, base: &str) -> TcpStream {
     use socket2::{Domain, Socket, Type};
-    let address: SocketAddr = base.strip_prefix("http://").unwrap().parse().unwrap();
+    let address: SocketAddr = address_of(base).parse().unwrap();
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
     socket.connect(&address.into()).unwrap();
@@ -43,24 +48,23 @@ fn connect_from(source: Ipv4Addr, base: &str) -> TcpStream {
 }
 
 /// A server that starts with these soft and hard limits of open files.
-fn limited(folder: &std::path::Path, soft: u64, hard: u64) -> tokenward_testkit::ServerBuilder {
+pub(crate) fn limited(folder: &Path, soft: u64, hard: u64) -> ServerBuilder {
     let program = folder.join("limited");
     let script = format!(
         "#!/bin/sh\nexec prlimit --nofile={soft}:{hard} {} \"$@\"\n",
         env!("CARGO_BIN_EXE_tokenward")
     );
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_with_mode(&program, &script, 0o755);
     Server::builder().binary(&program)
 }
 
 /// One request on a connection of its own; the status.
-fn ask(source: Ipv4Addr, base: &str, request: &str) -> std::io::Result<String> {
+fn ask(source: Ipv4Addr, base: &str, request: &str) -> std::io::Result<u16> {
     let mut stream = connect_from(source, base);
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    Ok(answer.get(9..12).unwrap_or_default().to_owned())
+    Ok(status_of(&answer))
 }
 
 /// Whether a connection is still open, read to the end of what stands in it.
@@ -83,16 +87,14 @@ async fn checks_go_on(soft: u64, hard: u64) {
     let hard = raise_own_limit(4_096).min(hard);
     let folder = tempfile::tempdir().unwrap();
     let house = House::of(limited(folder.path(), soft, hard)).await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
-    let token = house.token(&erp).await.access_token;
+    let (erp, token) = house.erp().await;
     let (public, internal) = (house.server.public(), house.server.internal());
     let mut idle: Vec<TcpStream> = Vec::new();
     for n in 0..1_050_u16 {
         let source = Ipv4Addr::new(127, 0, 1, u8::try_from(n % 10).unwrap() + 1);
         let mut stream = connect_from(source, public);
-        stream
-            .write_all(if n % 2 == 0 { HTTP1 } else { HTTP2 })
-            .unwrap();
+        let request = if n % 2 == 0 { HTTP1 } else { HTTP2 };
+        stream.write_all(request).unwrap();
         idle.push(stream);
     }
     let check = format!(
@@ -100,7 +102,7 @@ async fn checks_go_on(soft: u64, hard: u64) {
     );
     for n in 0..10_000 {
         let status = ask(Ipv4Addr::LOCALHOST, internal, &check);
-        assert_eq!(status.unwrap(), "200", "check {n}");
+        assert_eq!(status.unwrap(), 200, "check {n}");
     }
     // And others reach the public listener.
     let generate = format!(
@@ -108,8 +110,8 @@ async fn checks_go_on(soft: u64, hard: u64) {
         erp.secret
     );
     let other = Ipv4Addr::new(127, 0, 2, 1);
-    assert_eq!(ask(other, public, &generate).unwrap(), "200");
-    assert!(!house.server.output().contains("could not accept"));
+    assert_eq!(ask(other, public, &generate).unwrap(), 200);
+    assert_lacks(&house.server.output(), "could not accept");
     drop(idle);
 }
 
@@ -138,14 +140,14 @@ async fn one_source_never_has_all_public_connections() {
         .collect();
     // 512 connections by half of the files, a quarter of them for one source.
     wait_until("the connections above its share to close", LIMIT, || {
-        let open = held
-            .iter_mut()
-            .filter_map(|stream| is_open(stream).then_some(()));
-        (open.count() == 128).then_some(())
+        let open = held.iter_mut().map(is_open);
+        open.filter(|open| *open).count() == 128
     });
-    let figures = house.api.metrics().await.unwrap().expect(200).body;
-    assert!(figures.contains("\ntokenward_public_connections_refused_total 72\n"));
-    assert!(house.server.output().contains("LimitNOFILE"));
+    let refused = house
+        .api
+        .figure("tokenward_public_connections_refused_total");
+    assert_eq!(refused.await, Some(72.0));
+    assert_contains(&house.server.output(), "LimitNOFILE");
     // A proxy that is trusted carries many callers.
     let proxy = limited(folder.path(), 1_024, 1_024).arg("--trusted-proxy=127.0.1.1/32");
     let house = House::of(proxy).await;
@@ -175,9 +177,8 @@ async fn idle_connections_of_a_source_make_room_for_others_there() {
             stream
         })
         .collect();
-    let request = "GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     for _ in 0..10 {
-        assert_eq!(ask(source, public, request).unwrap(), "404");
+        assert_eq!(ask(source, public, ONCE).unwrap(), 404);
     }
 }
 
@@ -208,27 +209,19 @@ async fn bodies_held_back_keep_no_other_callers_out() {
     let folder = tempfile::tempdir().unwrap();
     let house = House::of(limited(folder.path(), 240, 240)).await;
     let public = house.server.public();
-    let request = "GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     // All 120 connections, by sources that keep to their quarter.
     let mut held = held_bodies(public, 5, 24);
-    assert_eq!(
-        ask(Ipv4Addr::new(127, 0, 2, 1), public, request).unwrap(),
-        "404"
-    );
-    let ended = held
-        .iter_mut()
-        .filter_map(|one| ended_unanswered(one).then_some(()));
-    assert!(
-        ended.count() > 0,
-        "the caller waited until bodies were given up"
-    );
+    let other = Ipv4Addr::new(127, 0, 2, 1);
+    assert_eq!(ask(other, public, ONCE).unwrap(), 404);
+    let why = "the caller waited until bodies were given up";
+    assert!(held.iter_mut().any(ended_unanswered), "{why}");
     // A quarter by one source: others there have its share.
     drop(held);
     let mut held = held_bodies(public, 1, 30);
     let source = Ipv4Addr::new(127, 0, 3, 1);
     // Those who held bodies before may still be counted: then the first caller finds room without an end.
     wait_until("room for another caller of the source", LIMIT, || {
-        let is_answered = ask(source, public, request).is_ok_and(|status| status == "404");
+        let is_answered = ask(source, public, ONCE).is_ok_and(|status| status == 404);
         is_answered && held.iter_mut().any(ended_unanswered)
     });
 }
@@ -252,9 +245,8 @@ async fn answers_that_are_never_read_end_their_connection() {
     // HTTP/1: requests as long as the server takes them, and nothing is read.
     let mut stream = connect_from(Ipv4Addr::LOCALHOST, house.server.public());
     let requests = HTTP1.repeat(1_000);
-    stream
-        .set_write_timeout(Some(Duration::from_secs(1)))
-        .unwrap();
+    let limit = Some(Duration::from_secs(1));
+    stream.set_write_timeout(limit).unwrap();
     while stream.write_all(&requests).is_ok() {}
     // HTTP/2: a window of no bytes, so that the answer's body can't be sent.
     let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
@@ -272,7 +264,7 @@ async fn answers_that_are_never_read_end_their_connection() {
 
 #[tokio::test]
 async fn a_peer_that_takes_no_notice_of_the_end_keeps_no_server_from_ending() {
-    let builder = Server::builder().arg("--drain-seconds").arg("1");
+    let builder = Server::builder().arg("--drain-seconds=1");
     let mut house = House::of(builder).await;
     let base = house.server.public().to_owned();
     // HTTP/2 whose peer is answered, and neither reads nor writes after that; and a request that never becomes whole.

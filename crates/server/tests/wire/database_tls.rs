@@ -1,18 +1,17 @@
 //! The settings of TLS to PostgreSQL, by flag, environment and file, and what a start and `config check` say.
 
-use crate::command::{Ran, run_with};
-use std::path::{Path, PathBuf};
-use tokenward_testkit::{Authority, Server, assert_contains, assert_lacks};
+use crate::command::{run, text};
+use crate::configuration::check;
+use std::path::Path;
+use tokenward_testkit::{Authority, Server, assert_lacks, change_mode, words, write_with_mode};
 
 const PASSWORD: &str = "hunter2";
 
 /// Writes a file that only its owner may read.
-fn private(folder: &Path, name: &str, text: &str) -> String {
-    use std::os::unix::fs::PermissionsExt as _;
-    let path: PathBuf = folder.join(name);
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    path.to_str().expect("a path of UTF-8").to_owned()
+fn private(folder: &Path, name: &str, content: &str) -> String {
+    let path = folder.join(name);
+    write_with_mode(&path, content, 0o600);
+    text(&path).to_owned()
 }
 
 #[test]
@@ -40,39 +39,28 @@ fn settings_of_database_tls_work_from_flag_environment_and_file() {
         ),
     );
     let data = folder.path().join("data");
-    let server = Server::builder()
-        .data_dir(&data)
-        .arg("--config")
-        .arg(&config);
-    let mut server = server.start();
+    let server = Server::builder().data_dir(&data);
+    let mut server = server.arg(&format!("--config={config}")).start();
     let sessions = "SELECT bool_and(ssl AND client_dn IS NOT NULL) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
         WHERE usename = 'certified'";
     assert_eq!(cluster.sql("postgres", sessions), "t");
     server.terminate();
     // Other commands read the same settings.
-    let list = ["digest-key", "list", "--config", &config, "--data-dir"];
-    let list = [&list[..], &[data.to_str().unwrap()]].concat();
-    let listed = run_with(&list, &[]);
-    assert!(
-        listed.good && listed.stdout.contains("in use"),
-        "{listed:?}"
+    let list = format!(
+        "digest-key list --config {config} --data-dir {}",
+        data.display()
     );
-    let wrong = [&list[..], &["--database-sslrootcert", &other]].concat();
-    run_with(&wrong, &[]).refused("other.pem (sslrootcert)");
+    run(&list).says("in use");
+    let wrong = format!("{list} --database-sslrootcert {other}");
+    run(&wrong).fails("other.pem (sslrootcert)");
 
     // By the environment; and with the system's authorities, which are the authority here.
     let owner = "REASSIGN OWNED BY certified TO app";
     let _ = cluster.sql("tokenward", owner);
-    for environment in [
-        [("TOKENWARD_DATABASE_SSLROOTCERT", ca.as_str())],
-        [("SSL_CERT_FILE", ca.as_str())],
-    ] {
-        let server = Server::builder()
-            .database(&url("app"))
-            .data_dir(&data)
-            .arg("--database-sslmode=verify-full");
-        let [(name, value)] = environment;
-        server.env(name, value).start().terminate();
+    for name in ["TOKENWARD_DATABASE_SSLROOTCERT", "SSL_CERT_FILE"] {
+        let server = Server::builder().database(&url("app")).data_dir(&data);
+        let server = server.arg("--database-sslmode=verify-full");
+        server.env(name, &ca).start().terminate();
     }
 
     // What is refused says why, and nothing secret.
@@ -82,36 +70,21 @@ fn settings_of_database_tls_work_from_flag_environment_and_file() {
          --database-sslmode=disable -> set sslmode=verify-full
          --database-sslmode=verify-full -> this system trusts"
     );
-    for (more, words) in cases_of(&cases) {
-        let builder = Server::builder().database(&url("app"));
-        let server = more.iter().fold(builder, |server, word| server.arg(word));
-        let refused = server.try_start().expect_err("no start").output;
-        assert_contains(&refused, words);
-        assert_contains(&refused, &named);
+    for (more, said) in cases_of(&cases) {
+        let server = Server::builder().database(&url("app"));
+        let refused = server.args(&words(more)).refused(&[said, &named]);
         assert_lacks(&refused, "the database is not available");
-        assert!(!refused.contains(PASSWORD), "{refused}");
+        assert_lacks(&refused, PASSWORD);
     }
 }
 
 /// Cases, one a line: flags, and behind ` -> ` what is said.
-fn cases_of(cases: &str) -> impl Iterator<Item = (Vec<&str>, &str)> {
-    cases.lines().map(|line| {
-        let (flags, words) = line.split_once(" -> ").unwrap();
-        (flags.split_whitespace().collect(), words)
-    })
-}
-
-/// Runs `config check`.
-fn check(folder: &Path, more: &[&str], environment: &[(&str, &str)]) -> Ran {
-    let data = folder.join("data");
-    let ports = ["--public=127.0.0.1:0", "--internal=127.0.0.1:0"];
-    let words = ["config", "check", "--data-dir", data.to_str().unwrap()];
-    run_with(&[&words[..], &ports[..], more].concat(), environment)
+fn cases_of(cases: &str) -> impl Iterator<Item = (&str, &str)> {
+    cases.lines().map(|line| line.split_once(" -> ").unwrap())
 }
 
 #[test]
 fn config_check_reads_the_files_of_database_tls_and_warns_about_connections_without() {
-    use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new("the authority");
     let (certificate, key) = authority.issue(&[], (2020, 2099));
@@ -128,25 +101,21 @@ fn config_check_reads_the_files_of_database_tls_and_warns_about_connections_with
          --database-channel-binding=always -> channel_binding
          --database-url=postgres://u@db/x?sslmode=disable --database-sslmode=require -> keep one of them";
     for (more, words) in cases_of(cases) {
-        let found = check(folder.path(), &more, &[url]);
-        found.refused(words);
-        assert!(!found.stderr.contains("hunter2"), "{found:?}");
+        let found = check(folder.path(), more, &[url]);
+        found.fails(words);
+        assert_lacks(&found.stderr, "hunter2");
     }
-    check(folder.path(), &["--database-sslmode=disable"], &[]).refused("no database_url is given");
-    let silent = check(folder.path(), &[], &[url]);
-    assert!(
-        silent.good && !silent.stderr.contains("warning"),
-        "{silent:?}"
-    );
-    let open = std::fs::Permissions::from_mode(0o644);
-    std::fs::set_permissions(&key, open).unwrap();
+    check(folder.path(), "--database-sslmode=disable", &[]).fails("no database_url is given");
+    let silent = check(folder.path(), "", &[url]);
+    silent.expect(0);
+    assert_lacks(&silent.stderr, "warning");
+    change_mode(Path::new(&key), 0o644);
     let cases = format!(
         "--database-sslmode=disable -> the connection to db.example.com:5432 has no TLS
          --database-sslmode=require -> the certificate of db.example.com:5432 is not verified
          --database-sslcert={certificate} --database-sslkey={key} -> client.key: every user of this machine can read it"
     );
     for (more, words) in cases_of(&cases) {
-        let found = check(folder.path(), &more, &[url]);
-        assert!(found.good && found.stderr.contains(words), "{found:?}");
+        check(folder.path(), more, &[url]).warns(words);
     }
 }

@@ -7,11 +7,10 @@ use insta::assert_snapshot;
 use reqwest::Method;
 use serde_json::json;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tokenward_testkit::{
     Answer, ApiClient, NewClient, Process, Server, ServerBuilder, Token, assert_contains,
-    expect_error, expect_status, wait_until,
+    expect_error, expect_status, wait_until, write_with_mode,
 };
 
 /// A small disk in memory, in a namespace that one process keeps.
@@ -42,11 +41,8 @@ impl Disk {
     /// A file on it, as everybody sees it.
     fn file(&self, name: &str) -> PathBuf {
         let inside = self.folder.path().join("disk").join(name);
-        PathBuf::from(format!(
-            "/proc/{}/root{}",
-            self.keeper.id(),
-            inside.display()
-        ))
+        let (id, inside) = (self.keeper.id(), inside.display());
+        PathBuf::from(format!("/proc/{id}/root{inside}"))
     }
 
     /// A server with its data on it.
@@ -58,20 +54,16 @@ impl Disk {
             self.keeper.id(),
             env!("CARGO_BIN_EXE_tokenward")
         );
-        std::fs::write(&program, script).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        Server::builder()
-            .binary(&program)
-            .data_dir(&self.file("data"))
+        write_with_mode(&program, &script, 0o755);
+        let builder = Server::builder().binary(&program);
+        builder.data_dir(&self.file("data"))
     }
 
     /// Takes all the room that is left.
     fn fill(&self) {
-        let mut file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.file("filler"))
-            .unwrap();
+        let mut options = std::fs::OpenOptions::new();
+        let options = options.create(true).append(true);
+        let mut file = options.open(self.file("filler")).unwrap();
         let error = loop {
             if let Err(error) = file.write_all(&[0; 512]) {
                 break error;
@@ -121,11 +113,8 @@ async fn on_a_full_disk_nothing_is_lost_and_nothing_pretended() {
     let refused = house.admin(Method::POST, "/workspaces", &body).await;
     assert_snapshot!(seen(&refused), @"503 [retry-after: 1] TEMPORARILY_UNAVAILABLE (Not available): The service is not available at the moment; nothing was changed. Try again.");
     let grant = [("grant_type", "client_credentials")];
-    let refused = house
-        .api
-        .oauth("/oauth2/token", &erp, &grant)
-        .await
-        .unwrap();
+    let refused = house.api.oauth("/oauth2/token", &erp, &grant);
+    let refused = refused.await.unwrap();
     assert_snapshot!(seen(&refused), @"503 [retry-after: 1] temporarily_unavailable: try again");
     let refused = house.api.disable(&erp.id).await.unwrap();
     refused.expect_error(503, "TEMPORARILY_UNAVAILABLE");
@@ -137,18 +126,13 @@ async fn on_a_full_disk_nothing_is_lost_and_nothing_pretended() {
     let back = |answer: &Answer| answer.status == 200;
     let again = until("a token", || house.generate(&erp.secret), back).await;
     let again = again.token();
-    assert_eq!(
-        again.generation,
-        newest.generation + 1,
-        "what was refused never happened"
-    );
+    // What was refused never happened.
+    assert_eq!(again.generation, newest.generation + 1);
     house.denies(&newest.access_token, "TOKEN_SUPERSEDED").await;
     house.permits(&again.access_token).await;
     house.permits(&kept).await;
-    assert_eq!(
-        house.status(&erp.secret).await["quota_left"],
-        288 - again.generation
-    );
+    let status = house.status(&erp.secret).await;
+    assert_eq!(status["quota_left"], 288 - again.generation);
     expect_status(house.admin(Method::POST, "/workspaces", &body), 201).await;
 
     // Killed on a full disk, and not started on one.
@@ -175,6 +159,5 @@ async fn on_a_full_disk_nothing_is_lost_and_nothing_pretended() {
     house.start_again();
     house.permits(&newest.access_token).await;
     house.permits(&kept).await;
-    let verified = house.api.verify_audit().await.unwrap().expect(200);
-    assert_eq!(verified.json()["ok"], true);
+    house.verifies().await;
 }

@@ -1,7 +1,7 @@
 //! Every way the Generate Access Token API says no, with its whole answer.
 
 use crate::check::{forge, forge_at};
-use crate::house::{House, basic, cut};
+use crate::house::{House, basic, cut, slowed};
 use crate::late::Stall;
 use crate::seen::seen;
 use insta::assert_snapshot;
@@ -22,8 +22,7 @@ async fn with(house: &House, headers: &[(&str, &str)]) -> Answer {
 
 #[tokio::test]
 async fn a_secret_must_be_there_whole_and_once() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     let own = "x-clear-client-secret";
     let secret = erp.secret.as_str();
     let missing = with(&house, &[]).await;
@@ -54,8 +53,8 @@ async fn a_secret_must_be_there_whole_and_once() {
         vec![("authorization", "Basic !!!")],
         vec![("authorization", no_colon)],
         vec![
-            ("authorization", differing.as_str()),
-            ("authorization", differing.as_str()),
+            ("authorization", &*differing),
+            ("authorization", &differing),
         ],
     ] {
         expect_error(with(&house, &headers), 401, "CLIENT_SECRET_INVALID").await;
@@ -68,24 +67,20 @@ async fn a_secret_must_be_there_whole_and_once() {
 
 #[tokio::test]
 async fn http_basic_carries_the_secret_too() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     let own = basic(&erp.id, &erp.secret);
     with(&house, &[("authorization", &own)]).await.expect(200);
     let lower = own.replacen("Basic", "basic", 1);
     with(&house, &[("authorization", &lower)]).await.expect(200);
-    let both = [
-        ("authorization", own.as_str()),
-        ("x-clear-client-secret", erp.secret.as_str()),
-    ];
+    let secret = ("x-clear-client-secret", &*erp.secret);
+    let both = [("authorization", &*own), secret];
     with(&house, &both).await.expect(200);
     assert_eq!(house.status(&erp.secret).await["generation"], 3);
 }
 
 #[tokio::test]
 async fn a_proxys_own_basic_beside_the_secret_is_no_second_secret() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     let other = house.client(NewClient::sandbox("other")).await;
     let own = ("x-clear-client-secret", erp.secret.as_str());
     for proxys in [
@@ -107,9 +102,7 @@ async fn a_proxys_own_basic_beside_the_secret_is_no_second_secret() {
 
 #[tokio::test]
 async fn an_access_token_never_generates() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
-    let token = house.token(&erp).await.access_token;
+    let (house, erp, token) = House::with_token().await;
     let refused = with(&house, &[("x-clear-client-secret", &token)]).await;
     assert_snapshot!(seen(&refused), @r#"401 [www-authenticate: Basic realm="tokenward"] ACCESS_TOKEN_USED_AS_SECRET: An access token was sent where a client secret belongs. Only a client secret generates tokens."#);
     let as_basic = basic(&erp.id, &token);
@@ -120,8 +113,7 @@ async fn an_access_token_never_generates() {
 
 #[tokio::test]
 async fn other_methods_are_told_which_there_are() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
         let refused = house.authz(method, "", &erp.secret).await;
         assert_eq!(refused.header("allow"), "GET, POST");
@@ -129,11 +121,8 @@ async fn other_methods_are_told_which_there_are() {
     }
     let refused = house.authz(Method::PUT, "", &erp.secret).await;
     assert_snapshot!(seen(&refused), @"405 [allow: GET, POST] METHOD_NOT_ALLOWED: This address takes GET, POST only.");
-    let head = house.authz(Method::HEAD, "", &erp.secret).await;
-    assert_eq!(
-        (head.status, head.header("allow"), head.body.as_str()),
-        (405, "GET, POST", "")
-    );
+    let head = expect_status(house.authz(Method::HEAD, "", &erp.secret), 405).await;
+    assert_eq!((head.header("allow"), &*head.body), ("GET, POST", ""));
     let posted = house.authz(Method::POST, "/status", &erp.secret).await;
     assert_snapshot!(seen(&posted), @"405 [allow: GET] METHOD_NOT_ALLOWED: This address takes GET only.");
     let got = house.authz(Method::GET, "/previous", &erp.secret).await;
@@ -145,9 +134,7 @@ async fn other_methods_are_told_which_there_are() {
 
 #[tokio::test]
 async fn why_a_client_sleeps_or_is_gone_is_told_to_the_secrets_holder_only() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
-    let token = house.token(&erp).await.access_token;
+    let (house, erp, token) = House::with_token().await;
     // A secret that this client had once: well-formed, its own, and no longer real.
     let (n, former) = house.rotate(&erp).await;
     let path = format!("/clients/{}/secrets/{n}", erp.id);
@@ -189,10 +176,8 @@ async fn why_a_client_sleeps_or_is_gone_is_told_to_the_secrets_holder_only() {
 #[tokio::test]
 async fn a_mapped_host_serves_its_environment_only() {
     let house = House::with(&[
-        "--environment-host",
-        "sandbox=api-sandbox.example.com",
-        "--environment-host",
-        "production=api.example.com",
+        "--environment-host=sandbox=api-sandbox.example.com",
+        "--environment-host=production=api.example.com",
     ])
     .await;
     let sandbox = house.client(NewClient::sandbox("erp")).await;
@@ -253,10 +238,8 @@ async fn a_secret_opens_from_its_networks_only() {
     let fenced = NewClient::sandbox("erp").secret_networks(&["10.0.0.0/8"]);
     let erp = lonely.client(fenced).await;
     let request = lonely.api.authz(Method::POST, "", &erp.secret);
-    let spoofed = lonely
-        .send(request.header("x-forwarded-for", "10.9.8.7"))
-        .await;
-    spoofed.expect_error(403, "ADDRESS_NOT_ALLOWED");
+    let spoofed = lonely.send(request.header("x-forwarded-for", "10.9.8.7"));
+    expect_error(spoofed, 403, "ADDRESS_NOT_ALLOWED").await;
 }
 
 #[tokio::test]
@@ -266,20 +249,8 @@ async fn guessing_is_slowed_and_the_owner_is_not() {
     let (n, former) = house.rotate(&erp).await;
     let path = format!("/clients/{}/secrets/{n}", erp.id);
     house.ask(Method::DELETE, &path).await.expect(200);
-    let from = async |address: &str, secret: &str| {
-        let request = house.api.authz(Method::POST, "", secret);
-        house.send(request.header("x-forwarded-for", address)).await
-    };
-    let mut slowed = None;
-    for _ in 0..60 {
-        let answer = from("203.0.113.1", &former).await;
-        if answer.status == 429 {
-            slowed = Some(answer);
-            break;
-        }
-        answer.expect_error(401, "CLIENT_SECRET_INVALID");
-    }
-    let slowed = slowed.expect("guessing is slowed within 60 guesses");
+    let from = async |address: &str, secret: &str| house.generate_from(address, secret).await;
+    let slowed = slowed(|| from("203.0.113.1", &former), "CLIENT_SECRET_INVALID").await;
     let seconds = format!("retry-after: {}", slowed.header("retry-after"));
     assert!(["retry-after: 1", "retry-after: 2"].contains(&seconds.as_str()));
     assert_snapshot!(seen(&slowed).replace(&seconds, "[soon]"), @"429 [[soon]] TOO_MANY_ATTEMPTS: Too many wrong client secrets came from this address. Wait, and check the secret.");
@@ -294,36 +265,38 @@ async fn after_a_wrong_secret_others_for_the_client_do_not_wait_for_the_writer()
     let house = House::with(&["--trusted-proxy", "127.0.0.0/8"]).await;
     let erp = house.client(NewClient::sandbox("erp")).await;
     let wrong = forge(&erp.secret);
-    let from = async |address: &str, secret: &str| {
-        let request = house.api.authz(Method::POST, "", secret);
-        house.send(request.header("x-forwarded-for", address)).await
-    };
+    let from = async |address: &str, secret: &str| house.generate_from(address, secret).await;
     expect_error(from("203.0.113.1", &wrong), 401, "CLIENT_SECRET_INVALID").await;
     let stall = Stall::new(house.server.data_dir());
     let (api, secret) = (house.api.clone(), erp.secret.clone());
     let right = tokio::spawn(async move { api.generate(&secret).await.unwrap() });
     stall.until(&house.api, 1).await;
     for n in 2..40 {
-        from(&format!("203.0.113.{n}"), &wrong)
-            .await
-            .expect_error(401, "CLIENT_SECRET_INVALID");
+        let guess = format!("203.0.113.{n}");
+        expect_error(from(&guess, &wrong), 401, "CLIENT_SECRET_INVALID").await;
     }
     assert!(!right.is_finished());
     drop(stall);
     right.await.unwrap().expect(200);
 }
 
-/// The statuses and codes of 30 guesses from one address, each as (status, code).
-async fn guesses(house: &House, source: &str, secret: &str) -> Vec<(u16, String)> {
-    let mut seen = Vec::new();
-    for _ in 0..30 {
-        let request = house.api.authz(Method::POST, "", secret);
-        let answer = house.send(request.header("x-forwarded-for", source)).await;
-        let code = answer.json()["errors"][0]["error_code"].clone();
-        seen.push((answer.status, code.as_str().unwrap().to_owned()));
+impl House {
+    /// Generates from an address that a trusted proxy tells.
+    async fn generate_from(&self, address: &str, secret: &str) -> Answer {
+        let request = self.api.authz(Method::POST, "", secret);
+        self.send(request.header("x-forwarded-for", address)).await
     }
-    seen.dedup();
-    seen
+
+    /// The statuses and codes of 30 guesses from one address.
+    async fn guesses(&self, source: &str, secret: &str) -> Vec<(u16, String)> {
+        let mut seen = Vec::new();
+        for _ in 0..30 {
+            let answer = self.generate_from(source, secret).await;
+            seen.push((answer.status, answer.code().unwrap()));
+        }
+        seen.dedup();
+        seen
+    }
 }
 
 #[tokio::test]
@@ -340,7 +313,7 @@ async fn throttling_does_not_tell_which_clients_exist() {
     let all = [forge(&live.secret), forge(&gone.secret), unknown];
     for (n, secret) in all.iter().enumerate() {
         let source = format!("203.0.113.{n}");
-        assert_eq!(guesses(&house, &source, secret).await, expect, "{n}");
+        assert_eq!(house.guesses(&source, secret).await, expect, "{n}");
     }
 }
 
@@ -351,9 +324,8 @@ async fn ipv6_guessers_count_by_their_64() {
     let wrong = forge(&erp.secret);
     let mut refused = 0;
     for n in 0..30 {
-        let request = house.api.authz(Method::POST, "", &wrong);
         let source = format!("2001:db8:1:2::{n:x}");
-        let answer = house.send(request.header("x-forwarded-for", source)).await;
+        let answer = house.generate_from(&source, &wrong).await;
         refused += usize::from(answer.status == 429);
     }
     assert!((5..=10).contains(&refused), "{refused} of 30");
@@ -365,43 +337,34 @@ async fn an_unknown_address_is_in_no_network() {
     let fenced = NewClient::sandbox("erp").secret_networks(&["0.0.0.0/0", "::/0"]);
     let erp = house.client(fenced).await;
     for hop in ["garbage", "0.0.0.0", "2001:db8::1%eth0", ""] {
-        let request = house.api.authz(Method::POST, "", &erp.secret);
-        let answer = house.send(request.header("x-forwarded-for", hop)).await;
-        answer.expect_error(403, "ADDRESS_NOT_ALLOWED");
+        let answer = house.generate_from(hop, &erp.secret);
+        expect_error(answer, 403, "ADDRESS_NOT_ALLOWED").await;
     }
-    let request = house.api.authz(Method::POST, "", &erp.secret);
-    let known = house.send(request.header("x-forwarded-for", "203.0.113.9"));
+    let known = house.generate_from("203.0.113.9", &erp.secret);
     known.await.expect(200);
 }
 
 #[tokio::test]
 async fn a_secret_that_calls_too_often_has_to_wait_and_others_do_not() {
     let house = House::with(&["--secret-calls-per-second", "1"]).await;
-    let looping = house
-        .client(NewClient::sandbox("looping").returns(600))
-        .await;
+    let looping = NewClient::sandbox("looping").returns(600);
+    let looping = house.client(looping).await;
     let other = house.client(NewClient::sandbox("other")).await;
     // One burst for all that a secret may call.
     let mut limited = 0;
     for n in 0..20 {
-        let answer = match n % 4 {
-            0 => house.generate(&looping.secret).await,
-            1 => house.authz(Method::GET, "/status", &looping.secret).await,
-            2 => {
-                house
-                    .authz(Method::DELETE, "/previous", &looping.secret)
-                    .await
-            }
+        let api = &house.api;
+        let request = match n % 4 {
+            0 => api.authz(Method::POST, "", &looping.secret),
+            1 => api.authz(Method::GET, "/status", &looping.secret),
+            2 => api.authz(Method::DELETE, "/previous", &looping.secret),
             _ => {
-                let form = [
-                    ("token", "x"),
-                    ("client_id", &looping.id),
-                    ("client_secret", &looping.secret),
-                ];
-                let asked = house.api.public(Method::POST, "/oauth2/introspect");
-                house.send(asked.form(&form)).await
+                let asked = api.public(Method::POST, "/oauth2/introspect");
+                let asked = asked.basic_auth(&looping.id, Some(&looping.secret));
+                asked.form(&[("token", "x")])
             }
         };
+        let answer = house.send(request).await;
         if answer.status == 429 {
             assert!(matches!(answer.header("retry-after"), "1"), "{answer:?}");
             if n % 4 != 3 {

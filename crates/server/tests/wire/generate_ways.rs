@@ -5,7 +5,7 @@ use crate::seen::seen;
 use insta::assert_snapshot;
 use reqwest::Method;
 use serde_json::json;
-use tokenward_testkit::{NewClient, expect_error};
+use tokenward_testkit::{Answer, NewClient, expect_error};
 
 #[tokio::test]
 async fn policy_return_gives_the_live_token_again() {
@@ -15,26 +15,15 @@ async fn policy_return_gives_the_live_token_again() {
     let first = house.token(&erp).await;
     let again = house.generate(&erp.secret).await;
     let shown = seen(&again).replace(&format!("{}", again.json()["expires_in"]), "[left]");
-    assert_snapshot!(shown, @r#"
-    200
-    etag: "1"
-    ratelimit: "generate";r=4;t=[to midnight]
-    ratelimit-policy: "generate";q=5;w=86400
-    {"access_token":"[access token]","expires_in":[left],"generation":1,"valid_till":"[time]"}
-    "#);
+    assert_snapshot!(shown, @r#"200 [etag: "1", ratelimit: "generate";r=4;t=[to midnight], ratelimit-policy: "generate";q=5;w=86400] {"access_token":"[access token]","expires_in":[left],"generation":1,"valid_till":"[time]"}"#);
     assert_eq!(again.token().access_token, first.access_token);
     house.restart();
     let returned = house.token(&erp).await;
     assert_eq!(returned.access_token, first.access_token);
     assert_eq!(returned.generation, 1);
     let actions = house.actions().await;
-    assert_eq!(
-        actions
-            .iter()
-            .filter(|action| *action == "token.return")
-            .count(),
-        2
-    );
+    let returns = actions.iter().filter(|action| *action == "token.return");
+    assert_eq!(returns.count(), 2);
 
     // Further returns of the day are counted, not audited: nothing changes.
     for _ in 0..20 {
@@ -43,17 +32,14 @@ async fn policy_return_gives_the_live_token_again() {
     let entries = house.actions().await;
     assert_eq!(entries.len(), actions.len());
     let path = format!("/clients/{}/usage", erp.id);
-    until(
-        "the returns to be counted",
-        || house.ask(Method::GET, &path),
-        |answer| {
-            let figures = answer.json();
-            let mut counts = figures["counts"].as_array().unwrap().iter();
-            let returned = counts.find(|one| one["outcome"] == "RETURNED");
-            returned.is_some_and(|one| one["count"] == 22)
-        },
-    )
-    .await;
+    let counted = |answer: &Answer| {
+        let figures = answer.json();
+        let mut counts = figures["counts"].as_array().unwrap().iter();
+        let returned = counts.find(|one| one["outcome"] == "RETURNED");
+        returned.is_some_and(|one| one["count"] == 22)
+    };
+    let usage = || house.ask(Method::GET, &path);
+    until("the returns to be counted", usage, counted).await;
 
     // A second secret does not open the first one's seal: it gets a token of its own.
     let (_, second) = house.rotate(&erp).await;
@@ -61,10 +47,8 @@ async fn policy_return_gives_the_live_token_again() {
     assert_eq!(other.generation, 2);
     house.denies(&first.access_token, "TOKEN_SUPERSEDED").await;
 
-    let forced = house
-        .authz(Method::POST, "?force=true", &second)
-        .await
-        .token();
+    let forced = house.authz(Method::POST, "?force=true", &second).await;
+    let forced = forced.token();
     assert_eq!(forced.generation, 3);
     let gentle = house.authz(Method::POST, "?force=false", &second).await;
     assert_eq!(gentle.token().access_token, forced.access_token);
@@ -105,28 +89,17 @@ async fn in_a_hand_over_two_tokens_live_until_one_is_ended() {
     let house = House::new().await;
     let erp = house.client(NewClient::sandbox("erp").handover(60)).await;
     let first = house.token(&erp).await;
-    let answer = house.authz(Method::POST, "?handover=60", &erp.secret).await;
-    assert_snapshot!(seen(&answer), @r#"
-    200
-    etag: "2"
-    ratelimit: "generate";r=286;t=[to midnight]
-    ratelimit-policy: "generate";q=288;w=86400
-    {"access_token":"[access token]","expires_in":3600,"generation":2,"previous_valid_till":"[time]","valid_till":"[time]"}
-    "#);
+    let answer = house.handover(&erp, 60).await;
+    assert_snapshot!(seen(&answer), @r#"200 [etag: "2", ratelimit: "generate";r=286;t=[to midnight], ratelimit-policy: "generate";q=288;w=86400] {"access_token":"[access token]","expires_in":3600,"generation":2,"previous_valid_till":"[time]","valid_till":"[time]"}"#);
     let second = answer.token();
     house.permits(&second.access_token).await;
     let previous = house.permits(&first.access_token).await;
     assert_eq!(previous.header("x-tokenward-generation"), "1");
-    assert_eq!(
-        Some(previous.header("x-tokenward-valid-till")),
-        second.previous_valid_till.as_deref()
-    );
+    let till = previous.header("x-tokenward-valid-till");
+    assert_eq!(Some(till), second.previous_valid_till.as_deref());
 
     // Never more than two.
-    let third = house
-        .authz(Method::POST, "?handover=60", &erp.secret)
-        .await
-        .token();
+    let third = house.handover(&erp, 60).await.token();
     house.denies(&first.access_token, "TOKEN_SUPERSEDED").await;
     house.permits(&second.access_token).await;
     house.permits(&third.access_token).await;
@@ -141,11 +114,14 @@ async fn in_a_hand_over_two_tokens_live_until_one_is_ended() {
     // Without asking, the seed's rule holds; asking for too much gives nothing.
     let fourth = house.token(&erp).await;
     house.denies(&third.access_token, "TOKEN_SUPERSEDED").await;
-    let refused = house.authz(Method::POST, "?handover=61", &erp.secret).await;
+    let refused = house.handover(&erp, 61).await;
     assert_snapshot!(seen(&refused), @r#"400 HANDOVER_TOO_LONG: The hand-over is longer than this API client allows (handover_max_seconds). {"handover_max_seconds":60}"#);
-    for suffix in "?handover=x ?handover=-1 ?handover=1&handover=2 ?handover=".split(' ') {
-        let refused = house.authz(Method::POST, suffix, &erp.secret).await;
-        refused.expect_error(400, "INVALID_REQUEST");
+    let words = "
+        ?handover=x ?handover=-1 ?handover=+5 ?handover=05 ?handover=1&handover=2 ?handover=
+        ?force=true&force=false ?force&force";
+    for suffix in words.split_whitespace() {
+        let refused = house.authz(Method::POST, suffix, &erp.secret);
+        expect_error(refused, 400, "INVALID_REQUEST").await;
     }
     house.permits(&fourth.access_token).await;
 }
@@ -155,21 +131,10 @@ async fn a_hand_over_ends_in_time_and_with_the_client() {
     let house = House::new().await;
     let erp = house.client(NewClient::sandbox("erp").handover(60)).await;
     let first = house.token(&erp).await;
-    let second = house
-        .authz(Method::POST, "?handover=1", &erp.secret)
-        .await
-        .token();
-    let ended = until(
-        "the hand-over to end",
-        || house.check("gst", &first.access_token),
-        |answer| answer.status != 200,
-    )
-    .await;
+    let second = house.handover(&erp, 1).await.token();
+    let ended = house.until_ended(&first.access_token).await;
     assert_eq!(ended.code().as_deref(), Some("TOKEN_SUPERSEDED"));
-    let third = house
-        .authz(Method::POST, "?handover=60", &erp.secret)
-        .await
-        .token();
+    let third = house.handover(&erp, 60).await.token();
     house.permits(&second.access_token).await;
     house.api.revoke(&erp.id).await.unwrap().expect(200);
     house.denies(&third.access_token, "TOKEN_REVOKED").await;
@@ -177,10 +142,9 @@ async fn a_hand_over_ends_in_time_and_with_the_client() {
     // Nobody asked this client's owner: the default is the seed's rule.
     let plain = house.client(NewClient::sandbox("plain")).await;
     house.token(&plain).await;
-    let refused = house
-        .authz(Method::POST, "?handover=1", &plain.secret)
-        .await;
-    refused.expect_error(400, "HANDOVER_TOO_LONG");
+    let refused = house.handover(&plain, 1);
+    expect_error(refused, 400, "HANDOVER_TOO_LONG").await;
+    house.handover(&plain, 0).await.expect(200);
 }
 
 #[tokio::test]
@@ -188,38 +152,15 @@ async fn the_status_tells_everything_but_the_token_and_changes_nothing() {
     let house = House::new().await;
     let erp = house.client(NewClient::sandbox("erp").handover(60)).await;
     let blank = house.authz(Method::GET, "/status", &erp.secret).await;
-    assert_snapshot!(seen(&blank), @r#"
-    200
-    ratelimit: "generate";r=288;t=[to midnight]
-    ratelimit-policy: "generate";q=288;w=86400
-    {"generation":0,"issued_at":null,"live":false,"previous_valid_till":null,"quota":288,"quota_left":288,"valid_till":null}
-    "#);
+    assert_snapshot!(seen(&blank), @r#"200 [ratelimit: "generate";r=288;t=[to midnight], ratelimit-policy: "generate";q=288;w=86400] {"generation":0,"issued_at":null,"live":false,"previous_valid_till":null,"quota":288,"quota_left":288,"valid_till":null}"#);
     house.token(&erp).await;
-    let token = house
-        .authz(Method::POST, "?handover=60", &erp.secret)
-        .await
-        .token();
+    let token = house.handover(&erp, 60).await.token();
     let live = house.authz(Method::GET, "/status", &erp.secret).await;
-    assert_snapshot!(seen(&live), @r#"
-    200
-    ratelimit: "generate";r=286;t=[to midnight]
-    ratelimit-policy: "generate";q=288;w=86400
-    {"generation":2,"issued_at":"[time]","live":true,"previous_valid_till":"[time]","quota":288,"quota_left":286,"valid_till":"[time]"}
-    "#);
+    assert_snapshot!(seen(&live), @r#"200 [ratelimit: "generate";r=286;t=[to midnight], ratelimit-policy: "generate";q=288;w=86400] {"generation":2,"issued_at":"[time]","live":true,"previous_valid_till":"[time]","quota":288,"quota_left":286,"valid_till":"[time]"}"#);
     house.permits(&token.access_token).await;
     house.api.revoke(&erp.id).await.unwrap().expect(200);
     let revoked = house.authz(Method::GET, "/status", &erp.secret).await;
-    assert_snapshot!(seen(&revoked), @r#"
-    200
-    ratelimit: "generate";r=286;t=[to midnight]
-    ratelimit-policy: "generate";q=288;w=86400
-    {"generation":2,"issued_at":null,"live":false,"previous_valid_till":null,"quota":288,"quota_left":286,"valid_till":null}
-    "#);
-    assert!(
-        !house
-            .actions()
-            .await
-            .iter()
-            .any(|action| action.contains("status"))
-    );
+    assert_snapshot!(seen(&revoked), @r#"200 [ratelimit: "generate";r=286;t=[to midnight], ratelimit-policy: "generate";q=288;w=86400] {"generation":2,"issued_at":null,"live":false,"previous_valid_till":null,"quota":288,"quota_left":286,"valid_till":null}"#);
+    let actions = house.actions().await;
+    assert!(!actions.iter().any(|action| action.contains("status")));
 }

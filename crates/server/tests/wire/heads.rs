@@ -1,15 +1,14 @@
 //! Request heads that can't be read, on both listeners: each is answered, and a good request before it keeps its
 //! answer. A gateway that got no answer would take the server out of service.
 
-use crate::house::{House, LIMIT};
+use crate::house::House;
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
+use tokenward_testkit::connect;
 
 /// The status lines of what is answered to these bytes.
 fn statuses(base: &str, bytes: &[u8]) -> Vec<String> {
-    let address = base.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut stream = connect(base);
     let mut writer = stream.try_clone().unwrap();
     let bytes = bytes.to_vec();
     // Beside the reading: the server may answer, and close, before it has read all.
@@ -22,32 +21,23 @@ fn statuses(base: &str, bytes: &[u8]) -> Vec<String> {
     writing.join().unwrap();
     let text = String::from_utf8_lossy(&answer).into_owned();
     let lines = text.match_indices("HTTP/1.1 ");
-    lines
-        .map(|(at, _)| text[at + 9..at + 12].to_owned())
-        .collect()
+    let status = |(at, _)| text[at + 9..at + 12].to_owned();
+    lines.map(status).collect()
 }
 
 #[tokio::test]
 async fn heads_that_cannot_be_read_are_answered_on_both_listeners() {
     let house = House::new().await;
     let good = "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
-    let many = format!(
-        "GET / HTTP/1.1\r\nhost: x\r\n{}\r\n",
-        "a: b\r\n".repeat(101)
-    );
-    let long = format!(
-        "GET / HTTP/1.1\r\nhost: x\r\na: {}\r\n\r\n",
-        "b".repeat(500_000)
-    );
-    let path = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "b".repeat(500_000));
+    let (lines, word) = ("a: b\r\n".repeat(101), "b".repeat(500_000));
+    let many = format!("GET / HTTP/1.1\r\nhost: x\r\n{lines}\r\n");
+    let long = format!("GET / HTTP/1.1\r\nhost: x\r\na: {word}\r\n\r\n");
+    let path = format!("GET /{word} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let folded = "GET / HTTP/1.1\r\nhost: x\r\na: b\r\n c\r\n\r\n";
     let (public, internal) = (house.server.public(), house.server.internal());
     for (what, bytes, status) in [
         ("garbage", "\0\0garbage\r\n\r\n", "400"),
-        (
-            "a folded line",
-            "GET / HTTP/1.1\r\nhost: x\r\na: b\r\n c\r\n\r\n",
-            "400",
-        ),
+        ("a folded line", folded, "400"),
         (
             "another version",
             "GET / HTTP/1.2\r\nhost: x\r\n\r\n",
@@ -72,9 +62,7 @@ async fn an_answer_does_not_wait_for_the_rest_of_the_next_request() {
     let house = House::new().await;
     for base in [house.server.public(), house.server.internal()] {
         for rest in ["\r\n", "G"] {
-            let address = base.strip_prefix("http://").unwrap();
-            let mut stream = TcpStream::connect(address).unwrap();
-            stream.set_read_timeout(Some(LIMIT)).unwrap();
+            let mut stream = connect(base);
             let request = format!("GET /none HTTP/1.1\r\nhost: x\r\n\r\n{rest}");
             stream.write_all(request.as_bytes()).unwrap();
             let mut answer = [0; 12];
@@ -88,8 +76,6 @@ async fn an_answer_does_not_wait_for_the_rest_of_the_next_request() {
 async fn a_check_with_a_body_in_parts_is_answered() {
     let house = House::new().await;
     let request = "POST /check/sandbox/gst HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
-    assert_eq!(
-        statuses(house.server.internal(), request.as_bytes()),
-        ["401"]
-    );
+    let seen = statuses(house.server.internal(), request.as_bytes());
+    assert_eq!(seen, ["401"]);
 }

@@ -3,10 +3,9 @@
 
 use crate::house::House;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use tokenward_testkit::{NewClient, Server, wait_until};
+use tokenward_testkit::{Server, Signal, connect, wait_until};
 
 /// Longer than a pause of `tokenward hold` and a start on a busy machine.
 const START: Duration = Duration::from_secs(60);
@@ -20,14 +19,11 @@ async fn callers_wait_while_a_server_does_not_start_and_a_stop_ends_the_trying()
     std::fs::write(&file, &good).unwrap();
     let builder = Server::builder().held().arg("--config");
     let mut house = House::of(builder.arg(file.to_str().unwrap())).await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
-    let token = house.token(&erp).await.access_token;
-    let [public, internal] = [house.server.public(), house.server.internal()]
-        .map(|url| url.strip_prefix("http://").unwrap().to_owned());
+    let (_, token) = house.erp().await;
 
     // Without the setting the next server does not know what the callers of the socket want.
     std::fs::write(&file, "").unwrap();
-    house.server.ask_for_new_child();
+    house.server.signal(Signal::USR2);
     let refused = "was handed over, which is none of public, internal and internal_unix";
     wait_until("a refused start", START, || {
         house.server.output().contains(refused)
@@ -35,9 +31,9 @@ async fn callers_wait_while_a_server_does_not_start_and_a_stop_ends_the_trying()
     let check = format!(
         "GET /check/sandbox/gst HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-cleartax-auth-token: {token}\r\n\r\n"
     );
-    let mut tcp = TcpStream::connect(internal).unwrap();
+    let mut tcp = connect(house.server.internal());
     let mut unix = UnixStream::connect(&path).unwrap();
-    let mut console = TcpStream::connect(public).unwrap();
+    let mut console = connect(house.server.public());
     tcp.write_all(check.as_bytes()).unwrap();
     unix.write_all(check.as_bytes()).unwrap();
     let page = "GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -59,11 +55,9 @@ async fn callers_wait_while_a_server_does_not_start_and_a_stop_ends_the_trying()
     std::fs::write(&file, "").unwrap();
     let again = || house.server.output().matches("starting it again").count();
     let before = again();
-    house.server.ask_for_new_child();
+    house.server.signal(Signal::USR2);
     wait_until("a refused start again", START, || again() > before);
     let _ = house.server.terminate();
-    assert!(
-        !path.exists(),
-        "its file goes with the process that made it"
-    );
+    // Its file goes with the process that made it.
+    assert!(!path.exists());
 }

@@ -3,9 +3,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokenward_testkit::{
-    Answer, Api, ApiClient, NewClient, Server, ServerBuilder, Token, expect_json,
-};
+use tokenward_testkit::{Answer, Api, ApiClient, NewClient, Server, ServerBuilder, Token, text};
 
 /// Longer than anything awaited here takes.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -24,8 +22,28 @@ impl House {
 
     /// With arguments after `serve`.
     pub(crate) async fn with(arguments: &[&str]) -> House {
-        let add = |builder: ServerBuilder, argument: &&str| builder.arg(argument);
-        House::of(arguments.iter().fold(Server::builder(), add)).await
+        House::of(Server::builder().args(arguments)).await
+    }
+
+    /// With the sandbox client `erp`.
+    pub(crate) async fn with_erp() -> (House, ApiClient) {
+        let house = House::new().await;
+        let erp = house.client(NewClient::sandbox("erp")).await;
+        (house, erp)
+    }
+
+    /// With the sandbox client `erp` and its access token.
+    pub(crate) async fn with_token() -> (House, ApiClient, String) {
+        let house = House::new().await;
+        let (erp, token) = house.erp().await;
+        (house, erp, token)
+    }
+
+    /// Makes the sandbox client `erp`, and an access token of it.
+    pub(crate) async fn erp(&self) -> (ApiClient, String) {
+        let erp = self.client(NewClient::sandbox("erp")).await;
+        let token = self.token(&erp).await.access_token;
+        (erp, token)
     }
 
     pub(crate) async fn of(builder: ServerBuilder) -> House {
@@ -38,10 +56,16 @@ impl House {
         House { server, api, acme }
     }
 
-    /// Starts the server again on its data; `end` ends it first.
+    /// Ends the server in good order and starts it again on its data.
     pub(crate) fn restart(&mut self) {
         assert!(self.server.terminate().success());
         self.start_again();
+    }
+
+    /// Starts a server of another kind in the place of the one that ended.
+    pub(crate) fn start(&mut self, builder: ServerBuilder) {
+        self.server = builder.start();
+        self.api = self.server.api();
     }
 
     /// Starts the server that ended.
@@ -78,11 +102,15 @@ impl House {
         self.send(request.header("if-match", tag)).await
     }
 
+    /// A token beside which the one before stays valid for so many seconds.
+    pub(crate) async fn handover(&self, client: &ApiClient, seconds: u32) -> Answer {
+        let suffix = format!("?handover={seconds}");
+        self.authz(Method::POST, &suffix, &client.secret).await
+    }
+
     pub(crate) async fn status(&self, secret: &str) -> Value {
-        self.authz(Method::GET, "/status", secret)
-            .await
-            .expect(200)
-            .json()
+        let status = self.authz(Method::GET, "/status", secret).await;
+        status.expect(200).json()
     }
 
     /// The check of a product in the sandbox.
@@ -126,8 +154,7 @@ impl House {
     pub(crate) async fn rotate(&self, client: &ApiClient) -> (u64, String) {
         let path = format!("/clients/{}/secrets", client.id);
         let made = self.ask(Method::POST, &path).await.expect(201).json();
-        let n = made["n"].as_u64().unwrap();
-        (n, made["client_secret"].as_str().unwrap().to_owned())
+        (made["n"].as_u64().unwrap(), text(&made, "/client_secret"))
     }
 
     /// Disables or enables the workspace `acme`.
@@ -148,13 +175,35 @@ impl House {
         .await;
     }
 
+    /// The first answer of the check that is no permit.
+    pub(crate) async fn until_ended(&self, token: &str) -> Answer {
+        let ended = |answer: &Answer| answer.status != 200;
+        until("the token to end", || self.check("gst", token), ended).await
+    }
+
+    /// Every audit entry, oldest first.
+    pub(crate) async fn entries(&self) -> Vec<Value> {
+        self.api.items("/audit?limit=1000").await
+    }
+
     /// Every audit entry's action, oldest first.
     pub(crate) async fn actions(&self) -> Vec<String> {
-        let page = expect_json(self.ask(Method::GET, "/audit?limit=1000"), 200).await;
-        let entries = page["items"].as_array().unwrap().iter();
-        entries
-            .map(|entry| entry["action"].as_str().unwrap().to_owned())
-            .collect()
+        let entries = self.entries().await;
+        entries.iter().map(|one| text(one, "/action")).collect()
+    }
+
+    /// The audit log must verify.
+    pub(crate) async fn verifies(&self) {
+        let verified = self.api.verify_audit().await.unwrap().expect(200);
+        assert_eq!(verified.json()["ok"], true);
+    }
+
+    /// The database, for changes behind the server's back.
+    pub(crate) fn database(&self) -> rusqlite::Connection {
+        let file = self.server.data_dir().join("tokenward.sqlite");
+        let connection = rusqlite::Connection::open(file).unwrap();
+        connection.busy_timeout(LIMIT).unwrap();
+        connection
     }
 }
 
@@ -183,6 +232,21 @@ pub(crate) async fn until<F: Future<Output = Answer>>(
     };
     let waited = tokio::time::timeout(LIMIT, waiting).await;
     waited.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+/// Guesses until one is answered 429, the others being refused with this code; that answer.
+pub(crate) async fn slowed<F: Future<Output = Answer>>(
+    mut guess: impl FnMut() -> F,
+    code: &str,
+) -> Answer {
+    for _ in 0..60 {
+        let answer = guess().await;
+        if answer.status == 429 {
+            return answer;
+        }
+        answer.expect_error(401, code);
+    }
+    panic!("60 guesses were not slowed");
 }
 
 /// HTTP Basic with a user name and a password.

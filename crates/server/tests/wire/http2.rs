@@ -3,7 +3,7 @@
 
 use crate::house::House;
 use reqwest::{Client, Response};
-use tokenward_testkit::{NewClient, assert_contains};
+use tokenward_testkit::assert_contains;
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
@@ -16,9 +16,7 @@ fn client() -> Client {
 
 #[tokio::test]
 async fn a_check_over_http2_is_a_check() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
-    let token = house.token(&erp).await.access_token;
+    let (house, _, token) = House::with_token().await;
     let http = client();
     let url = format!("{}/check/sandbox/gst", house.server.internal());
     for _ in 0..3 {
@@ -37,35 +35,25 @@ async fn a_broken_call_ends_with_its_code_and_the_connection_lives() {
     let house = House::new().await;
     let http = client();
     let call = async |path: &str, body: Vec<u8>| -> Response {
-        http.post(format!("{}{path}", house.server.internal()))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(body)
-            .send()
-            .await
-            .unwrap()
+        let request = http.post(format!("{}{path}", house.server.internal()));
+        let request = request.header("content-type", "application/grpc");
+        let request = request.header("te", "trailers").body(body);
+        request.send().await.unwrap()
     };
     let frame = |flag: u8, length: u32, message: &[u8]| {
-        let mut frame = vec![flag];
-        frame.extend(length.to_be_bytes());
-        frame.extend(message);
-        frame
+        [&[flag], &length.to_be_bytes()[..], message].concat()
     };
+    let empty = || frame(0, 0, b"");
     for (what, path, body, code) in [
         (
             "another method",
             "/grpc.health.v1.Health/Check",
-            frame(0, 0, b""),
+            empty(),
             "12",
         ),
         ("no frame", CHECK, Vec::new(), "13"),
         ("half a frame", CHECK, frame(0, 9, b"abc"), "13"),
-        (
-            "two frames",
-            CHECK,
-            [frame(0, 0, b""), frame(0, 0, b"")].concat(),
-            "13",
-        ),
+        ("two frames", CHECK, [empty(), empty()].concat(), "13"),
         ("a compressed message", CHECK, frame(1, 0, b""), "12"),
         ("no message", CHECK, frame(0, 3, b"\xff\xff\xff"), "3"),
         (
@@ -80,9 +68,8 @@ async fn a_broken_call_ends_with_its_code_and_the_connection_lives() {
         assert_eq!(answer.headers()["grpc-status"], code, "{what}");
     }
     // An empty question is a question: about no environment and no product.
-    let answer = call(CHECK, frame(0, 0, b"")).await;
+    let answer = call(CHECK, empty()).await;
     assert_eq!(answer.headers().get("grpc-status"), None);
     let message = answer.bytes().await.unwrap();
-    let text = String::from_utf8_lossy(&message);
-    assert!(text.contains("PRODUCT_UNKNOWN"), "{text}");
+    assert_contains(&String::from_utf8_lossy(&message), "PRODUCT_UNKNOWN");
 }

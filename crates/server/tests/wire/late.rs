@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::time::Duration;
-use tokenward_testkit::Api;
+use tokenward_testkit::{Api, address_of, status_of};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -26,7 +26,7 @@ impl Held {
         headers: &str,
         body: String,
     ) -> Self {
-        let address = base.trim_start_matches("http://").trim_end_matches('/');
+        let address = address_of(base);
         let mut stream = TcpStream::connect(address).await.unwrap();
         let length = body.len();
         let head = format!(
@@ -50,8 +50,7 @@ impl Held {
         let read = tokio::time::timeout(LIMIT, self.stream.read_to_end(&mut answer)).await;
         read.expect("an answer").unwrap();
         let answer = String::from_utf8_lossy(&answer).into_owned();
-        let status = answer.get(9..12).and_then(|text| text.parse().ok());
-        (status.unwrap_or_default(), answer)
+        (status_of(&answer), answer)
     }
 }
 
@@ -71,7 +70,8 @@ impl Stall {
 
     /// Waits until that many decisions wait, or as long as the database may stay locked.
     pub(crate) async fn until(&self, api: &Api, waiting: usize) {
-        let look = async { while decisions_waiting(api).await < waiting {} };
+        let waiting = u32::try_from(waiting).expect("a few");
+        let look = async { while decisions_waiting(api).await < waiting.into() {} };
         let _ = tokio::time::timeout(STALLED, look).await;
     }
 }
@@ -83,10 +83,8 @@ impl Drop for Stall {
 }
 
 /// Decisions that wait for the writer.
-pub(crate) async fn decisions_waiting(api: &Api) -> usize {
-    let metrics = api.metrics().await.unwrap().expect(200).body;
-    let line = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("tokenward_writes_waiting "));
-    line.expect("the metric").trim().parse().unwrap()
+pub(crate) async fn decisions_waiting(api: &Api) -> f64 {
+    api.figure("tokenward_writes_waiting")
+        .await
+        .expect("the metric")
 }

@@ -1,11 +1,12 @@
 //! How much of anything there may be: the last that fits is taken, the next one is refused and told why.
 
-use crate::house::House;
+use crate::authority::webhook;
+use crate::house::{House, LIMIT};
 use crate::seen::seen;
 use insta::assert_snapshot;
 use reqwest::Method;
 use serde_json::json;
-use tokenward_testkit::{expect_json, expect_status, wait_until};
+use tokenward_testkit::{expect_status, text, wait_until};
 
 #[tokio::test]
 async fn a_workspace_has_ten_webhooks_at_most() {
@@ -17,9 +18,8 @@ async fn a_workspace_has_ten_webhooks_at_most() {
     }
     let refused = house.admin(Method::POST, &path, &body).await;
     assert_snapshot!(seen(&refused), @"409 TOO_MANY_WEBHOOKS (The state does not allow this): Not done: a workspace has at most 10 webhooks; delete one first.");
-    let listed = house.ask(Method::GET, &path).await.json();
-    let first = &listed["items"][0]["id"];
-    let first = format!("/webhooks/{}", first.as_str().unwrap());
+    let listed = house.api.items(&path).await;
+    let first = format!("/webhooks/{}", text(&listed[0], "/id"));
     house.ask(Method::DELETE, &first).await.expect(204);
     house.admin(Method::POST, &path, &body).await.expect(201);
 }
@@ -27,11 +27,7 @@ async fn a_workspace_has_ten_webhooks_at_most() {
 #[tokio::test]
 async fn a_disabled_webhook_is_sent_nothing_to_try_it() {
     let house = House::new().await;
-    let path = format!("/workspaces/{}/webhooks", house.acme);
-    let body = json!({ "url": "https://hook.invalid/" });
-    let made = house.admin(Method::POST, &path, &body).await.expect(201);
-    let made = made.json()["webhook"]["id"].take();
-    let path = format!("/webhooks/{}", made.as_str().unwrap());
+    let path = format!("/webhooks/{}", webhook(&house, &house.acme).await);
     let disabled = json!({ "disabled": true });
     expect_status(house.admin(Method::PATCH, &path, &disabled), 200).await;
     let refused = house.ask(Method::POST, &format!("{path}/test")).await;
@@ -41,9 +37,7 @@ async fn a_disabled_webhook_is_sent_nothing_to_try_it() {
 /// Copies the invitation of `first@example.com` as often as is needed for `count` members and invitations, behind the
 /// server's back.
 fn fill_invitations(house: &House, count: i64) {
-    let database = house.server.data_dir().join("tokenward.sqlite");
-    let connection = rusqlite::Connection::open(database).unwrap();
-    connection.busy_timeout(crate::house::LIMIT).unwrap();
+    let connection = house.database();
     let more = "
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT
             ?1 - (SELECT COUNT(*) FROM invitation) - (SELECT COUNT(*) FROM member))
@@ -74,10 +68,8 @@ async fn there_are_a_thousand_members_and_invitations_of_a_workspace_at_most() {
     house.invited("other@example.com", &other).await;
     let body =
         json!({ "email": "more@example.com", "role": "auditor", "workspace_id": house.acme });
-    let refused = expect_json(house.admin(Method::POST, "/members", &body), 409).await;
-    assert_eq!(refused["code"], "TOO_MANY_MEMBERS");
-    let why = "Not done: the workspace has 1000 members and invitations; remove some first.";
-    assert_eq!(refused["detail"], why);
+    let refused = house.admin(Method::POST, "/members", &body).await;
+    assert_snapshot!(seen(&refused), @"409 TOO_MANY_MEMBERS (The state does not allow this): Not done: the workspace has 1000 members and invitations; remove some first.");
 }
 
 #[tokio::test]
@@ -85,22 +77,14 @@ async fn invitations_that_have_ended_do_not_count_and_are_forgotten() {
     let mut house = House::new().await;
     house.invited("first@example.com", &house.acme).await;
     fill_invitations(&house, 10_001);
-    let database = house.server.data_dir().join("tokenward.sqlite");
-    let connection = rusqlite::Connection::open(database).unwrap();
-    connection.busy_timeout(crate::house::LIMIT).unwrap();
+    let connection = house.database();
     let ended = connection.execute("UPDATE invitation SET expires_at = created_at", []);
     assert!(ended.unwrap() > 9_000);
     house.invited("more@example.com", &house.acme).await;
     // Once a day, and soon after a start.
-    assert!(house.server.terminate().success());
-    house.server.restart();
-    let count = || {
-        let count = connection.query_row("SELECT COUNT(*) FROM invitation", [], |row| row.get(0));
-        count.ok().filter(|count: &i64| *count <= 2)
-    };
-    wait_until(
-        "the invitations to be forgotten",
-        crate::house::LIMIT,
-        count,
-    );
+    house.restart();
+    wait_until("the invitations to be forgotten", LIMIT, || {
+        let count = connection.query_one("SELECT COUNT(*) FROM invitation", [], |row| row.get(0));
+        count.is_ok_and(|count: i64| count <= 2)
+    });
 }

@@ -2,17 +2,17 @@
 //! a start does before it has a store.
 
 use crate::check::forge;
-use crate::house::{House, LIMIT, until};
+use crate::house::{House, LIMIT};
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tokenward_testkit::{
-    Answer, NewClient, PROGRAM_LIMIT, Server, accept, assert_contains, expect_json, wait_until,
+    NewClient, PROGRAM_LIMIT, Server, accept, assert_contains, assert_contains_all, assert_lacks,
+    change_mode, exchange, expect_json, expect_status, status_of, text, wait_until,
+    write_with_mode,
 };
 
 /// A server by hand, for what the test kit's can't do; killed with the value.
@@ -23,12 +23,8 @@ impl ByHand {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
         command.arg("serve").arg("--data-dir").arg(data_dir);
         command.args(["--public", "127.0.0.1:0", "--internal", "127.0.0.1:0"]);
-        let child = command
-            .args(more)
-            .stdin(Stdio::null())
-            .stderr(stderr)
-            .spawn();
-        ByHand(child.unwrap())
+        command.args(more).stdin(Stdio::null()).stderr(stderr);
+        ByHand(command.spawn().unwrap())
     }
 
     fn signal(&self, signal: Signal) {
@@ -57,26 +53,20 @@ fn a_log_that_nobody_reads_stops_neither_requests_nor_the_end() {
     let mut server = ByHand::start(&data_dir, &[], writer.into());
     let told = wait_until("the server to listen", LIMIT, || {
         let text = std::fs::read(data_dir.join("listening.json")).ok()?;
-        serde_json::from_slice::<serde_json::Value>(&text).ok()
+        serde_json::from_slice::<Value>(&text).ok()
     });
     let at = |listener: &str, path: &str| {
-        let base = told[listener].as_str().unwrap();
-        let mut stream = TcpStream::connect(base.strip_prefix("http://").unwrap()).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        exchange(told[listener].as_str().unwrap(), request)
     };
     // Lines are limited by the second, so this goes on until they are too many for pipe and queue.
     let path = format!("/{}", "x".repeat(300));
     let lost = "\ntokenward_log_lines_dropped_total ";
     wait_until("lines to be dropped", LIMIT * 6, || {
         for _ in 0..200 {
-            assert!(at("public", &path).starts_with("HTTP/1.1 404"));
+            assert_eq!(status_of(&at("public", &path)), 404);
             // There is no such product.
-            assert!(at("internal", "/check/sandbox/gst").starts_with("HTTP/1.1 404"));
+            assert_eq!(status_of(&at("internal", "/check/sandbox/gst")), 404);
         }
         let figures = at("internal", "/metrics");
         let (_, count) = figures.split_once(lost).unwrap();
@@ -97,81 +87,51 @@ async fn each_refused_credential_is_found_by_its_error_id_with_source_and_id() {
     // Its checksum is wrong, so no id is read from it; the other is whole, and its client disabled.
     let other = house.client(NewClient::sandbox("other")).await;
     house.disable_workspace(true).await;
-    for secret in [&wrong, &other.secret] {
-        let refused = house
-            .send(from(house.api.authz(Method::GET, "", secret)))
-            .await;
-        assert_eq!(refused.status, 401);
-    }
-    let refused = house
-        .send(from(house.api.authz(Method::GET, "", &other.secret)))
-        .await;
-    let secret_error = refused.json()["errors"][0]["error_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let generate = |secret: &str| house.send(from(house.api.authz(Method::GET, "", secret)));
+    expect_status(generate(&wrong), 401).await;
+    expect_status(generate(&other.secret), 401).await;
+    let refused = generate(&other.secret).await.json();
+    let secret_error = text(&refused, "/errors/0/error_id");
     let key = "tw-admin.00000000-0000-4000-8000-000000000000.0000000000000000";
-    let request = house
-        .api
-        .public(Method::GET, "/admin/v1/status")
-        .bearer_auth(key);
-    let refused = house.send(from(request)).await;
-    assert_eq!(refused.status, 401);
-    let key_error = refused.json()["error_id"].as_str().unwrap().to_owned();
+    let request = house.api.public(Method::GET, "/admin/v1/status");
+    let refused = expect_json(house.send(from(request.bearer_auth(key))), 401).await;
+    let key_error = text(&refused, "/error_id");
     let form = [("grant_type", "client_credentials")];
     let request = house.api.public(Method::POST, "/oauth2/token").form(&form);
     let request = request.basic_auth(&other.id, Some(&other.secret));
     house.send(from(request)).await;
-    let checked = house.send(
-        from(house.api.internal(Method::GET, "/check/sandbox/gst"))
-            .header("x-cleartax-auth-token", "x"),
-    );
-    let check_error = checked.await.json()["errors"][0]["error_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let check = from(house.api.internal(Method::GET, "/check/sandbox/gst"));
+    let checked = house.send(check.header("x-cleartax-auth-token", "x")).await;
+    let check_error = text(&checked.json(), "/errors/0/error_id");
+    let all = [&*secret_error, &key_error, &check_error];
     let log = wait_until("the lines", LIMIT, || {
         let log = house.server.output();
-        let all = [&secret_error, &key_error, &check_error];
-        all.iter()
-            .all(|id| log.contains(id.as_str()))
-            .then_some(log)
+        all.iter().all(|id| log.contains(id)).then_some(log)
     });
-    let plain: String = log
-        .chars()
-        .filter(|c| !c.is_control() || *c == '\n')
-        .collect();
-    for id in [&secret_error, &key_error, &check_error] {
-        let line = plain
-            .lines()
-            .find(|line| line.contains(id.as_str()))
-            .unwrap();
-        assert_contains(line, "203.0.113.9");
-        assert_contains(line, "code=");
+    let plain = log.replace(|c: char| c.is_control() && c != '\n', "");
+    for id in all {
+        let line = plain.lines().find(|line| line.contains(id)).unwrap();
+        assert_contains_all(line, &["203.0.113.9", "code="]);
     }
-    let refusals: Vec<&str> = plain
+    let refusals = plain
         .lines()
-        .filter(|line| line.contains("credential refused"))
-        .collect();
+        .filter(|line| line.contains("credential refused"));
+    let refusals: Vec<&str> = refusals.collect();
     assert_eq!(refusals.len(), 5, "{refusals:#?}");
-    assert!(
-        refusals
-            .iter()
-            .all(|line| line.contains("203.0.113.9") && line.contains("WARN"))
-    );
-    let named = refusals
-        .iter()
-        .filter(|line| line.contains(&other.id))
-        .count();
-    assert_eq!(named, 3, "{refusals:#?}");
-    assert!(!plain.contains(&other.secret[60..]));
-    let figures = house.api.metrics().await.unwrap().expect(200).body;
-    for line in [
-        "tokenward_credentials_refused_total{kind=\"client_secret\"} 4",
-        "tokenward_credentials_refused_total{kind=\"admin_key\"} 1",
-    ] {
-        assert!(figures.contains(line), "{figures}");
+    for line in &refusals {
+        assert_contains_all(line, &["203.0.113.9", "WARN"]);
     }
+    let named = refusals.iter().filter(|line| line.contains(&other.id));
+    assert_eq!(named.count(), 3, "{refusals:#?}");
+    assert_lacks(&plain, &other.secret[60..]);
+    let figures = house.api.metrics().await.unwrap().expect(200).body;
+    assert_contains_all(
+        &figures,
+        &[
+            "tokenward_credentials_refused_total{kind=\"client_secret\"} 4",
+            "tokenward_credentials_refused_total{kind=\"admin_key\"} 1",
+        ],
+    );
 }
 
 #[tokio::test]
@@ -181,19 +141,13 @@ async fn a_flood_of_guesses_is_cut_off_in_the_log_and_counted() {
     for _ in 0..20 {
         futures_util::future::join_all((0..50).map(ask)).await;
     }
-    let count = "tokenward_credentials_refused_total{kind=\"client_secret\"} 1000";
-    let figures = house.api.metrics().await.unwrap().expect(200).body;
-    assert!(figures.contains(count));
+    let count = "tokenward_credentials_refused_total{kind=\"client_secret\"}";
+    assert_eq!(house.api.figure(count).await, Some(1_000.0));
     // The next line tells how many were left out.
     wait_until("a line that counts those left out", LIMIT, || {
-        let address = house.server.public().strip_prefix("http://").unwrap();
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
         let request = "GET /integration/v1/authz/token HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-clear-client-secret: x\r\n\r\n";
-        stream.write_all(request.as_bytes()).unwrap();
-        let _ = stream.read_to_end(&mut Vec::new());
-        let log = house.server.output();
-        log.contains("left_out")
+        let _ = exchange(house.server.public(), request);
+        house.server.output().contains("left_out")
     });
 }
 
@@ -236,15 +190,11 @@ fn a_data_directory_open_to_all_is_refused_and_planted_links_are_not_followed() 
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
     std::fs::create_dir(&data_dir).unwrap();
-    let open =
-        |mode| std::fs::set_permissions(&data_dir, std::fs::Permissions::from_mode(mode)).unwrap();
-    open(0o777);
-    let refused = Server::builder()
+    change_mode(&data_dir, 0o777);
+    Server::builder()
         .data_dir(&data_dir)
-        .try_start()
-        .unwrap_err();
-    assert!(refused.output.contains("chmod 700"), "{refused}");
-    open(0o700);
+        .refused(&["chmod 700"]);
+    change_mode(&data_dir, 0o700);
     let victim = folder.path().join("victim");
     std::fs::write(&victim, "mine").unwrap();
     for name in ["node-id.new", "last-change.new", "listening.json.new"] {
@@ -255,7 +205,7 @@ fn a_data_directory_open_to_all_is_refused_and_planted_links_are_not_followed() 
     assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
     // Keys that everybody can read are warned of, a password on the command line too.
     let keys = data_dir.join("digest-keys");
-    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o644)).unwrap();
+    change_mode(&keys, 0o644);
     let mut server = Server::builder()
         .data_dir(&data_dir)
         .arg("--mail-url=smtp://user:pass@127.0.0.1:25")
@@ -264,7 +214,7 @@ fn a_data_directory_open_to_all_is_refused_and_planted_links_are_not_followed() 
     assert!(server.terminate().success());
     let log = server.output();
     assert_contains(&log, "digest-keys: every user of this machine can read it");
-    assert!(log.contains("--mail-url-file"), "{log}");
+    assert_contains(&log, "--mail-url-file");
 }
 
 #[test]
@@ -273,9 +223,8 @@ fn files_of_the_data_directory_that_are_no_regular_files_are_refused_by_name() {
     let data_dir = folder.path().join("data");
     let mut server = Server::builder().data_dir(&data_dir).start();
     assert!(server.terminate().success());
-    let words = "
-        lock node-id last-change digest-keys tokenward.sqlite tokenward.sqlite-wal";
-    for name in words.split_whitespace() {
+    let files = "lock node-id last-change digest-keys tokenward.sqlite tokenward.sqlite-wal";
+    for name in files.split(' ') {
         let path = data_dir.join(name);
         let kept = folder.path().join("kept");
         let was_there = std::fs::rename(&path, &kept).is_ok();
@@ -288,8 +237,8 @@ fn files_of_the_data_directory_that_are_no_regular_files_are_refused_by_name() {
         wait_until(name, LIMIT, || server.ended());
         assert!(!server.0.wait().unwrap().success());
         let said = std::fs::read_to_string(&log).unwrap();
-        let named = said.contains(&path.display().to_string());
-        assert!(named && said.contains("not a regular file"), "{said}");
+        let path_text = path.display().to_string();
+        assert_contains_all(&said, &[&path_text, "not a regular file"]);
         std::fs::remove_file(&path).unwrap();
         if was_there {
             std::fs::rename(&kept, &path).unwrap();
@@ -302,22 +251,15 @@ fn files_of_the_data_directory_that_are_no_regular_files_are_refused_by_name() {
 #[tokio::test]
 async fn failed_reads_are_a_few_lines_whoever_asks() {
     let house = House::new().await;
-    let database = house.server.data_dir().join("tokenward.sqlite");
-    let connection = rusqlite::Connection::open(database).unwrap();
-    connection.busy_timeout(LIMIT).unwrap();
-    connection
-        .execute_batch(
-            "ALTER TABLE member RENAME TO gone; ALTER TABLE admin_key RENAME TO gone_too",
-        )
-        .unwrap();
+    let connection = house.database();
+    let rename = "ALTER TABLE member RENAME TO gone; ALTER TABLE admin_key RENAME TO gone_too";
+    connection.execute_batch(rename).unwrap();
     let form = [("email", "asha@example.com"), ("password", "x")];
     for _ in 0..50 {
-        let refused = house.ask(Method::GET, "/status").await;
-        assert_eq!(refused.status, 503, "{refused:?}");
+        expect_status(house.ask(Method::GET, "/status"), 503).await;
         let request = house.api.public(Method::POST, "/console/sign-in");
         let request = request.header("sec-fetch-site", "same-origin").form(&form);
-        let refused = house.send(request).await;
-        assert_eq!(refused.status, 503, "{refused:?}");
+        expect_status(house.send(request), 503).await;
     }
     // The last request has a line of its own, behind those of all others.
     house.ask(Method::GET, "/nothing-after-all").await;
@@ -345,8 +287,7 @@ fn unprivileged(folder: &Path) -> std::path::PathBuf {
         }
         false => format!("#!/bin/sh\nexec {server} \"$@\"\n"),
     };
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_with_mode(&program, &script, 0o755);
     program
 }
 
@@ -359,10 +300,8 @@ fn a_running_server_is_closed_to_other_processes_of_its_user() {
     std::fs::create_dir(&data_dir).unwrap();
     let own = std::fs::metadata(folder.path()).unwrap();
     std::os::unix::fs::chown(&data_dir, Some(own.uid()), Some(own.gid())).unwrap();
-    let server = Server::builder()
-        .binary(&program)
-        .data_dir(&data_dir)
-        .start();
+    let builder = Server::builder().binary(&program);
+    let server = builder.data_dir(&data_dir).start();
     let process = format!("/proc/{}", server.process_id());
     let status = std::fs::read_to_string(format!("{process}/status")).unwrap();
     let user = format!("\nUid:\t{}\t", own.uid());
@@ -378,30 +317,27 @@ fn a_running_server_is_closed_to_other_processes_of_its_user() {
 fn a_running_server_leaves_no_core_and_opens_its_memory_to_nobody() {
     let server = Server::start();
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.process_id())).unwrap();
-    let core = limits
+    let mut core = limits
         .lines()
-        .find(|line| line.starts_with("Max core file size"))
-        .unwrap();
-    let figures: Vec<&str> = core
-        .split_whitespace()
-        .filter(|word| *word == "0")
-        .collect();
-    assert_eq!(figures.len(), 2, "{core}");
+        .filter(|line| line.starts_with("Max core file size"));
+    let core = core.next().unwrap();
+    let zeros = core.split_whitespace().filter(|word| *word == "0");
+    assert_eq!(zeros.count(), 2, "{core}");
 }
 
 impl House {
     /// The audit entries of an action, once there are `count`.
     async fn refused_entries(&self, action: &str, count: usize) -> Vec<Value> {
-        let of_action = |answer: &Answer| -> Vec<Value> {
-            let page = answer.json();
-            let all = page["items"].as_array().unwrap().iter();
-            all.filter(|entry| entry["action"] == action)
-                .cloned()
-                .collect()
+        let looking = async {
+            loop {
+                let mut found = self.entries().await;
+                found.retain(|entry| entry["action"] == action);
+                if found.len() >= count {
+                    return found;
+                }
+            }
         };
-        let ask = || self.ask(Method::GET, "/audit?limit=1000");
-        let found = until(action, ask, |answer| of_action(answer).len() >= count).await;
-        let found = of_action(&found);
+        let found = tokio::time::timeout(LIMIT, looking).await.expect(action);
         assert_eq!(found.len(), count, "{found:#?}");
         found
     }
@@ -412,16 +348,14 @@ async fn a_refused_admin_key_is_audited_once_an_hour_and_source() {
     let mut house = House::with(&["--trusted-proxy", "127.0.0.1/32"]).await;
     let body = json!({ "name": "a", "role": "auditor" });
     let made = expect_json(house.admin(Method::POST, "/admin-keys", &body), 201).await;
-    let (id, key) = (&made["admin_key"]["id"], made["key"].as_str().unwrap());
+    let (id, key) = (text(&made, "/admin_key/id"), made["key"].as_str().unwrap());
     let auditor = house.api.with_admin_key(key);
     let wrong = forge(key);
     let unknown = wrong.replace(&wrong[9..17], "00000000");
     let try_key = async |key: &str, from: &str| {
         let request = house.api.with_admin_key(key).admin(Method::GET, "/status");
-        let status = house
-            .send(request.header("x-forwarded-for", from))
-            .await
-            .status;
+        let request = request.header("x-forwarded-for", from);
+        let status = house.send(request).await.status;
         assert!(status == 401 || status == 429, "{status}");
     };
     for _ in 0..30 {
@@ -429,18 +363,15 @@ async fn a_refused_admin_key_is_audited_once_an_hour_and_source() {
     }
     try_key(&wrong, "203.0.113.10").await;
     try_key(&forge(&unknown), "203.0.113.9").await;
-    let entries = house
-        .refused_entries("admin_key.authentication_failed", 2)
-        .await;
+    let failed = "admin_key.authentication_failed";
+    let entries = house.refused_entries(failed, 2).await;
     for entry in &entries {
         assert_eq!(entry["actor"], "unverified");
-        assert_eq!(entry["detail"]["admin_key"], *id);
+        assert_eq!(entry["detail"]["admin_key"], id);
         assert_eq!(entry["detail"]["reason"], "wrong key");
     }
-    let mut sources: Vec<&str> = entries
-        .iter()
-        .map(|e| e["source"].as_str().unwrap())
-        .collect();
+    let sources = entries.iter().map(|entry| text(entry, "/source"));
+    let mut sources: Vec<String> = sources.collect();
     sources.sort_unstable();
     assert_eq!(sources, ["203.0.113.10", "203.0.113.9"]);
     // The auditor may read, and not write.
@@ -450,29 +381,18 @@ async fn a_refused_admin_key_is_audited_once_an_hour_and_source() {
         auditor.send(request).await.unwrap().expect(403);
     }
     let denied = house.refused_entries("access.denied", 1).await.remove(0);
-    assert_eq!(
-        denied["actor"],
-        format!("admin-key:{}", id.as_str().unwrap())
-    );
+    assert_eq!(denied["actor"], format!("admin-key:{id}"));
     assert_eq!(denied["detail"]["operation"], "POST /admin/v1/workspaces");
-    let text = format!("{entries:?}{denied:?}");
-    assert!(!text.contains(&wrong[46..]), "{text}");
+    assert_lacks(&format!("{entries:?}{denied:?}"), &wrong[46..]);
     let log = house.server.output();
-    assert!(log.contains("role") && log.contains("FORBIDDEN"), "{log}");
+    assert_contains_all(&log, &["role", "FORBIDDEN"]);
     // What was only counted is written at the end of the hour, or of the server.
     house.restart();
-    let entries = house
-        .refused_entries("admin_key.authentication_failed", 3)
-        .await;
-    let further = entries
-        .iter()
-        .find_map(|e| e["detail"]["further_attempts"].as_u64());
-    assert_eq!(further, Some(29));
-    let denied = house.refused_entries("access.denied", 2).await;
-    let further = denied
-        .iter()
-        .find_map(|e| e["detail"]["further_attempts"].as_u64());
-    assert_eq!(further, Some(4));
+    for (action, count, attempts) in [(failed, 3, 29), ("access.denied", 2, 4)] {
+        let entries = house.refused_entries(action, count).await;
+        let further = |entry: &Value| entry["detail"]["further_attempts"].as_u64();
+        assert_eq!(entries.iter().find_map(further), Some(attempts), "{action}");
+    }
 }
 
 #[test]
@@ -481,7 +401,7 @@ fn a_first_start_warns_of_nothing() {
     let log = wait_until("the server to log that it serves", PROGRAM_LIMIT, || {
         Some(server.output()).filter(|log| log.contains("serving"))
     });
-    assert!(log.contains("this is a new store"), "{log}");
+    assert_contains(&log, "this is a new store");
     let alarms = |line: &&str| line.contains("WARN") || line.contains("ERROR");
     assert_eq!(log.lines().find(alarms), None, "{log}");
 }

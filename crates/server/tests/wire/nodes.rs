@@ -1,16 +1,15 @@
 //! Several servers on one PostgreSQL: any of them takes any request, and what one has answered holds at all of them.
 
 use crate::check::forge;
-use crate::command::{run, text};
+use crate::command::run;
 use crate::house::{House, until};
 use reqwest::Method;
 use serde_json::Value;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokenward_testkit::{
-    Answer, Api, ApiClient, NewClient, PgCluster, Server, assert_contains, expect_error, faketime,
-    wait_until,
+    Answer, Api, ApiClient, NewClient, PgCluster, Server, ServerBuilder, assert_contains,
+    expect_error, expect_status, faketime, text as text_of, wait_until, write_with_mode,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -25,28 +24,30 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// A database, and the first server on it.
+async fn first() -> (PgCluster, House) {
+    let cluster = PgCluster::builder().setting("fsync", "off").start();
+    let first = House::of(Server::builder().database(&cluster.url())).await;
+    (cluster, first)
+}
+
 /// A further server beside the first one: the same database, the same digest keys.
 fn beside(first: &House, cluster: &PgCluster, name: &str) -> Server {
     joining(first, cluster, name).start()
 }
 
-fn joining(first: &House, cluster: &PgCluster, name: &str) -> tokenward_testkit::ServerBuilder {
+fn joining(first: &House, cluster: &PgCluster, name: &str) -> ServerBuilder {
     let keys = first.server.data_dir().join("digest-keys");
     Server::builder()
         .database(&cluster.url())
-        .arg("--digest-keys")
-        .arg(&keys.display().to_string())
-        .arg("--node-name")
-        .arg(name)
+        .arg(&format!("--digest-keys={}", keys.display()))
+        .arg(&format!("--node-name={name}"))
 }
 
 /// The same caller, of another server.
 fn at(server: &Server, first: &House) -> Api {
-    Api::new(
-        server.public(),
-        server.internal(),
-        &first.server.admin_key(),
-    )
+    let key = first.server.admin_key();
+    Api::new(server.public(), server.internal(), &key)
 }
 
 async fn verdict(api: &Api, token: &str) -> u16 {
@@ -55,24 +56,19 @@ async fn verdict(api: &Api, token: &str) -> u16 {
 
 /// A token that must be given.
 async fn token(api: &Api, erp: &ApiClient) -> String {
-    api.generate(&erp.secret)
-        .await
-        .unwrap()
-        .token()
-        .access_token
+    let answer = api.generate(&erp.secret).await.unwrap();
+    answer.token().access_token
 }
 
 async fn ask(api: &Api) -> Answer {
-    let request = api.admin(Method::GET, "/nodes");
-    api.send(request).await.unwrap().expect(200)
+    expect_status(api.ask(Method::GET, "/nodes"), 200).await
 }
 
 fn names(listed: &Value) -> Vec<(String, String, bool)> {
     let items = listed["items"].as_array().unwrap().iter();
-    let text = |item: &Value, name: &str| item[name].as_str().unwrap().to_owned();
     let name = |item: &Value| {
         let own = item["own"].as_bool().unwrap();
-        (text(item, "name"), text(item, "state"), own)
+        (text_of(item, "/name"), text_of(item, "/state"), own)
     };
     let mut names: Vec<_> = items.map(name).collect();
     names.sort();
@@ -99,10 +95,8 @@ async fn what_one_server_answers_holds_at_all_of_them() {
         former = Some(newer);
     }
     // Made at one, changed and deleted at others.
-    let made = apis[1]
-        .client(&first.acme, NewClient::sandbox("billing"))
-        .await
-        .unwrap();
+    let billing = NewClient::sandbox("billing");
+    let made = apis[1].client(&first.acme, billing).await.unwrap();
     let held = token(&apis[2], &made).await;
     apis[0].delete(&made).await.unwrap().expect(200);
     for api in &apis {
@@ -112,14 +106,12 @@ async fn what_one_server_answers_holds_at_all_of_them() {
     }
     let seen = until_listed(&apis[1], 3).await;
     let of = |name: &str, own| (name.to_owned(), "active".to_owned(), own);
-    assert_eq!(
-        names(&seen),
-        [of("a", false), of("b", true), of("c", false)]
-    );
+    let all = [of("a", false), of("b", true), of("c", false)];
+    assert_eq!(names(&seen), all);
     assert_eq!(seen["coherence"], "weak", "fsync is off here");
     assert_eq!(seen["digest_key"], 1);
     // A node shows how far it has applied and what is audited, not only what it wrote itself.
-    let status = async |api: &Api| api.send(api.admin(Method::GET, "/status")).await.unwrap();
+    let status = async |api: &Api| api.ask(Method::GET, "/status").await.unwrap();
     let numbers = |answer: &Answer| {
         let shown = answer.json();
         (shown["change_number"].clone(), shown["audit_seq"].clone())
@@ -132,13 +124,7 @@ async fn what_one_server_answers_holds_at_all_of_them() {
     let begun = now();
     token(&apis[0], &erp).await;
     assert!(begun.elapsed() < LOST_MAX / 2, "{:?}", begun.elapsed());
-    assert_eq!(
-        until_listed(&apis[0], 2).await["items"]
-            .as_array()
-            .unwrap()
-            .len(),
-        2
-    );
+    until_listed(&apis[0], 2).await;
 }
 
 /// The list, once it has so many nodes.
@@ -152,8 +138,7 @@ async fn until_listed(api: &Api, count: usize) -> Value {
 /// been removed, catches up, and joins again; meanwhile it permits nothing by what it knew.
 #[tokio::test]
 async fn a_node_that_stood_still_is_waited_for_once_and_comes_back() {
-    let cluster = PgCluster::builder().setting("fsync", "off").start();
-    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let (cluster, first) = first().await;
     let still = beside(&first, &cluster, "still");
     let there = at(&still, &first);
     let erp = first.client(NewClient::sandbox("erp")).await;
@@ -163,17 +148,11 @@ async fn a_node_that_stood_still_is_waited_for_once_and_comes_back() {
     let begun = now();
     let new = first.token(&erp).await.access_token;
     let waited = begun.elapsed();
-    assert!(
-        waited > Duration::from_secs(4),
-        "its lease was not waited for: {waited:?}"
-    );
+    assert!(waited > Duration::from_secs(4), "{waited:?}");
     let begun = now();
     first.token(&erp).await;
-    assert!(
-        begun.elapsed() < LOST_MAX / 2,
-        "waited for it twice: {:?}",
-        begun.elapsed()
-    );
+    let again = begun.elapsed();
+    assert!(again < LOST_MAX / 2, "waited for it twice: {again:?}");
     still.thaw();
     let fresh = there.with_new_connections();
     let back = |answer: &Answer| answer.status == 401;
@@ -181,13 +160,7 @@ async fn a_node_that_stood_still_is_waited_for_once_and_comes_back() {
         let check = async || fresh.check("sandbox", "gst", superseded).await.unwrap();
         expect_error(until("it to be back", check, back), 401, "TOKEN_SUPERSEDED").await;
     }
-    assert_eq!(
-        until_listed(&first.api, 2).await["items"]
-            .as_array()
-            .unwrap()
-            .len(),
-        2
-    );
+    until_listed(&first.api, 2).await;
     let newest = token(&there, &erp).await;
     first.permits(&newest).await;
 }
@@ -195,8 +168,7 @@ async fn a_node_that_stood_still_is_waited_for_once_and_comes_back() {
 /// A wrong secret makes a node tell guesses from right secrets by what it reads beside the writer.
 #[tokio::test]
 async fn secrets_made_and_ended_at_one_node_are_so_where_somebody_guesses() {
-    let cluster = PgCluster::builder().setting("fsync", "off").start();
-    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let (cluster, first) = first().await;
     let other = beside(&first, &cluster, "other");
     let there = at(&other, &first);
     let erp = first.client(NewClient::sandbox("erp")).await;
@@ -217,8 +189,7 @@ async fn secrets_made_and_ended_at_one_node_are_so_where_somebody_guesses() {
 
 #[tokio::test]
 async fn a_killed_node_that_starts_again_in_its_place_delays_nothing() {
-    let cluster = PgCluster::builder().setting("fsync", "off").start();
-    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let (cluster, first) = first().await;
     let mut other = beside(&first, &cluster, "other");
     let erp = first.client(NewClient::sandbox("erp")).await;
     first.token(&erp).await;
@@ -233,25 +204,20 @@ async fn a_killed_node_that_starts_again_in_its_place_delays_nothing() {
 /// A copy has the name of the original, and is another node all the same.
 #[tokio::test]
 async fn a_copied_data_directory_is_a_node_of_its_own() {
-    let cluster = PgCluster::builder().setting("fsync", "off").start();
-    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let (cluster, first) = first().await;
     let erp = first.client(NewClient::sandbox("erp")).await;
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy");
     copied(first.server.data_dir(), &copy);
-    let twin = Server::builder()
-        .database(&cluster.url())
-        .data_dir(&copy)
-        .start();
+    let twin = Server::builder().database(&cluster.url());
+    let twin = twin.data_dir(&copy).start();
     let there = at(&twin, &first);
     let mut former = first.token(&erp).await.access_token;
     for api in [&there, &first.api, &there] {
         let newer = token(api, &erp).await;
         for place in [&first.api, &there] {
-            assert_eq!(
-                (verdict(place, &newer).await, verdict(place, &former).await),
-                (200, 401)
-            );
+            assert_eq!(verdict(place, &newer).await, 200);
+            assert_eq!(verdict(place, &former).await, 401);
         }
         former = newer;
     }
@@ -270,79 +236,52 @@ fn copied(from: &Path, to: &Path) {
 
 #[tokio::test]
 async fn a_node_that_cannot_belong_is_refused_with_a_sentence() {
-    let cluster = PgCluster::builder().setting("fsync", "off").start();
-    let first = House::of(Server::builder().database(&cluster.url())).await;
-    let refused = |builder: tokenward_testkit::ServerBuilder, texts: &[&str]| {
-        let refused = builder.try_start().expect_err("must not start");
-        for text in texts {
-            assert!(
-                refused.output.contains(text),
-                "{text:?}\n{}",
-                refused.output
-            );
-        }
-    };
+    let (cluster, first) = first().await;
     // Without the keys, and with others.
     let folder = tempfile::tempdir().unwrap();
     let own = folder.path().join("own");
     let builder = Server::builder().database(&cluster.url()).data_dir(&own);
-    refused(builder, &["digest-keys", "copy it from another node"]);
+    builder.refused(&["digest-keys", "copy it from another node"]);
     assert!(!own.join("digest-keys").exists(), "no key was made");
     let other = folder.path().join("other-keys");
-    std::fs::write(&other, format!("1:{}\n", "07".repeat(32))).unwrap();
-    let private = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(&other, private).unwrap();
-    let builder = Server::builder()
-        .database(&cluster.url())
-        .arg("--digest-keys")
-        .arg(&other.display().to_string());
-    refused(
-        builder,
-        &["is not the one that the database was written with"],
-    );
+    write_with_mode(&other, &format!("1:{}\n", "07".repeat(32)), 0o600);
+    let builder = Server::builder().database(&cluster.url());
+    let builder = builder.arg(&format!("--digest-keys={}", other.display()));
+    builder.refused(&["is not the one that the database was written with"]);
     // One of a version that reads other changes.
     drop(cluster.sql("tokenward", "UPDATE node SET reads = 99"));
-    refused(
-        joining(&first, &cluster, "newer"),
-        &["format 99", "run one version on all nodes"],
-    );
+    let newer = joining(&first, &cluster, "newer");
+    newer.refused(&["format 99", "run one version on all nodes"]);
 }
 
 /// A setting that differs is told: in the log of the node, in the list and on the page.
 #[tokio::test]
 async fn settings_that_differ_are_told() {
-    let cluster = PgCluster::builder().setting("fsync", "off").start();
-    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let (cluster, first) = first().await;
     let odd = joining(&first, &cluster, "odd")
-        .arg("--quota-per-day")
-        .arg("100")
+        .arg("--quota-per-day=100")
         .start();
     let there = at(&odd, &first);
     until_listed(&there, 2).await;
-    wait_until("a line in the log", LONG, || {
-        odd.output().contains(
-            "quota_per_day differs between the nodes of this database: \"100\" here, \"288\" on",
-        )
-    });
+    let differs =
+        "quota_per_day differs between the nodes of this database: \"100\" here, \"288\" on";
+    wait_until(differs, LONG, || odd.output().contains(differs));
     let seen = until_listed(&first.api, 2).await;
     let items = seen["items"].as_array().unwrap();
     let odd = items.iter().find(|item| item["name"] == "odd").unwrap();
-    assert_eq!(
-        odd["differing_settings"],
-        serde_json::json!({ "quota_per_day": "100" })
-    );
+    let differing = serde_json::json!({ "quota_per_day": "100" });
+    assert_eq!(odd["differing_settings"], differing);
 }
 
 /// A key is added on one node after the other while both issue and check.
 #[tokio::test]
 async fn a_new_digest_key_goes_from_node_to_node_and_no_token_is_refused() {
-    let cluster = PgCluster::builder().setting("fsync", "off").start();
-    let mut first = House::of(Server::builder().database(&cluster.url())).await;
+    let (cluster, mut first) = first().await;
     let mut other = beside(&first, &cluster, "other");
     let erp = first.client(NewClient::sandbox("erp")).await;
     let keys = first.server.data_dir().join("digest-keys");
     let before = first.token(&erp).await.access_token;
-    run(&["digest-key", "add", "--digest-keys", text(&keys)]);
+    run(&format!("digest-key add --digest-keys {}", keys.display()));
     assert!(other.terminate().success());
     other.restart();
     let there = at(&other, &first);
@@ -363,8 +302,7 @@ async fn a_new_digest_key_goes_from_node_to_node_and_no_token_is_refused() {
 /// What it reads may be older than what another node has answered: a revoked admin key, an ended session.
 #[tokio::test]
 async fn without_a_lease_nobody_is_admitted() {
-    let cluster = PgCluster::builder().setting("fsync", "off").start();
-    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let (cluster, first) = first().await;
     let set = |value: &str| {
         let statement = format!("ALTER SYSTEM SET default_transaction_read_only = {value}");
         drop(cluster.sql("postgres", &statement));
@@ -373,35 +311,22 @@ async fn without_a_lease_nobody_is_admitted() {
     ask(&first.api).await;
     // It can be read all the time; only renewals fail.
     set("on");
-    let asking = async || {
-        let request = first.api.admin(Method::GET, "/nodes");
-        first.api.send(request).await.unwrap()
-    };
-    until("the lease to be over", asking, |answer| {
-        answer.status == 503
-    })
-    .await;
+    let asking = async || first.api.ask(Method::GET, "/nodes").await.unwrap();
+    let over = |answer: &Answer| answer.status == 503;
+    until("the lease to be over", asking, over).await;
     set("off");
-    until("the lease to be back", asking, |answer| {
-        answer.status == 200
-    })
-    .await;
+    let back = |answer: &Answer| answer.status == 200;
+    until("the lease to be back", asking, back).await;
 }
 
 /// Tokens end and quota days begin by each node's own clock: one that is far from the database's gets no requests.
 #[tokio::test]
 async fn a_node_with_another_clock_is_not_ready() {
-    let cluster = PgCluster::builder().setting("fsync", "off").start();
-    let first = House::of(Server::builder().database(&cluster.url())).await;
+    let (cluster, first) = first().await;
     let folder = tempfile::tempdir().unwrap();
     let clock = folder.path().join("clock");
     faketime::set(&clock, 0);
-    let mut other = joining(&first, &cluster, "other")
-        .env("LD_PRELOAD", text(&faketime::library()))
-        .env("FAKETIME_TIMESTAMP_FILE", text(&clock))
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .env("FAKETIME_NO_CACHE", "1")
-        .start();
+    let mut other = joining(&first, &cluster, "other").clock(&clock).start();
     let there = at(&other, &first);
     let ready = async || {
         let request = there.internal(Method::GET, "/health/ready");
@@ -414,15 +339,11 @@ async fn a_node_with_another_clock_is_not_ready() {
     wait_until("a line in the log", LONG, || {
         other.output().contains("clock is not the database's")
     });
-    let request = there.admin(Method::GET, "/nodes");
-    let seconds = there.send(request).await.unwrap().json()["clock_difference_seconds"].clone();
-    assert!(
-        (3_590.0..3_700.0).contains(&seconds.as_f64().unwrap()),
-        "{seconds}"
-    );
-    let metrics = there.metrics().await.unwrap().body;
-    let difference = "tokenward_clock_difference_seconds 3";
-    assert!(metrics.contains(difference), "{metrics}");
+    let listed = ask(&there).await.json();
+    let seconds = listed["clock_difference_seconds"].as_f64().unwrap();
+    assert!((3_590.0..3_700.0).contains(&seconds), "{seconds}");
+    let difference = there.figure("tokenward_clock_difference_seconds").await;
+    assert!(difference > Some(3_000.0), "{difference:?}");
     // The others do not begin at that time when they start again.
     let erp = first.client(NewClient::sandbox("erp")).await;
     token(&there, &erp).await;
@@ -443,18 +364,11 @@ async fn an_empty_database_does_not_take_the_place_of_the_file_that_a_server_beg
     let workspace = began.api().workspace("Kept").await.unwrap();
     assert!(began.terminate().success());
     let key = std::fs::read(data.join("admin-key")).unwrap();
-    let refused = Server::builder()
-        .data_dir(&data)
-        .database(&cluster.url())
-        .try_start();
-    let told = refused.expect_err("a refusal").to_string();
+    let empty = Server::builder().data_dir(&data).database(&cluster.url());
+    let told = empty.refused(&["the database is empty", "tokenward move"]);
     assert!(!told.contains("   "), "a gap in a sentence: {told}");
-    assert_contains(&told, "the database is empty");
-    assert_contains(&told, "tokenward move");
     assert_eq!(std::fs::read(data.join("admin-key")).unwrap(), key);
     began.restart();
-    let listed = began
-        .api()
-        .admin(Method::GET, &format!("/workspaces/{workspace}"));
-    assert_eq!(began.api().send(listed).await.unwrap().status, 200);
+    let path = format!("/workspaces/{workspace}");
+    expect_status(began.api().ask(Method::GET, &path), 200).await;
 }

@@ -3,14 +3,13 @@
 
 use crate::house::{House, cut, until};
 use reqwest::Method;
-use tokenward_testkit::{Answer, NewClient, PgCluster, Server, expect_error};
+use tokenward_testkit::{Answer, PgCluster, Server, expect_error};
 
 #[tokio::test]
 async fn without_its_database_a_server_changes_nothing_and_soon_vouches_for_nothing() {
     let mut cluster = PgCluster::start();
     let house = House::of(Server::builder().database(&cluster.url())).await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
-    let token = house.token(&erp).await.access_token;
+    let (erp, token) = house.erp().await;
     house.permits(&token).await;
     cluster.stop();
 
@@ -30,32 +29,24 @@ async fn without_its_database_a_server_changes_nothing_and_soon_vouches_for_noth
     assert_eq!(silent.header("x-tokenward-denial"), "CANNOT_VOUCH");
     assert!(silent.header("retry-after").parse::<u32>().is_ok());
     // Introspection does not say of a good token that it is none, either.
-    let introspect = house
-        .api
-        .internal(Method::POST, "/oauth2/introspect")
-        .form(&[("token", &token)]);
+    let introspect = house.api.internal(Method::POST, "/oauth2/introspect");
+    let introspect = introspect.form(&[("token", &token)]);
     expect_error(house.send(introspect), 503, "temporarily_unavailable").await;
     // Not even a stranger's token is judged.
     expect_error(house.check("gst", &cut(&token)), 503, "CANNOT_VOUCH").await;
 
     cluster.start_again();
     let back = |answer: &Answer| answer.status == 200;
-    until(
-        "the lease to be renewed",
-        || house.check("gst", &token),
-        back,
-    )
-    .await;
+    let check = || house.check("gst", &token);
+    until("the lease to be renewed", check, back).await;
     let newer = until("a token", || house.generate(&erp.secret), back).await;
     house.permits(&newer.token().access_token).await;
     house.denies(&token, "TOKEN_SUPERSEDED").await;
 
     // Seconds of failed attempts, and each cause is one line.
     let log = house.server.output();
-    let told = log
-        .lines()
-        .filter_map(|line| line.split_once("the store failed: "));
-    let mut causes: Vec<&str> = told.map(|(_, cause)| cause).collect();
+    let cause = |line| Some(str::split_once(line, "the store failed: ")?.1);
+    let mut causes: Vec<&str> = log.lines().filter_map(cause).collect();
     let count = causes.len();
     causes.sort_unstable();
     causes.dedup();

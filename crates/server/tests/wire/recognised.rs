@@ -8,24 +8,16 @@ use tokenward_testkit::{NewClient, expect_error, expect_json, expect_status};
 
 async fn listed(house: &House, query: &str) -> Vec<Value> {
     let path = format!("/workspaces/{}/clients{query}", house.acme);
-    let page = house.ask(Method::GET, &path).await.expect(200).json();
-    page["items"].as_array().unwrap().clone()
+    house.api.items(&path).await
 }
 
 async fn last_entry(house: &House) -> Value {
-    let page = expect_status(house.ask(Method::GET, "/audit?limit=1000"), 200).await;
-    page.json()["items"]
-        .as_array()
-        .unwrap()
-        .last()
-        .unwrap()
-        .clone()
+    house.entries().await.pop().unwrap()
 }
 
 #[tokio::test]
 async fn tags_are_added_removed_and_filtered_by() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     let billing = house.client(NewClient::sandbox("billing")).await;
     let tag = |id: &str, tag: &str| format!("/clients/{id}/tags/{tag}");
     for name in ["south", "north", "south"] {
@@ -33,10 +25,8 @@ async fn tags_are_added_removed_and_filtered_by() {
     }
     let tagged = house.ask(Method::PUT, &tag(&billing.id, "south")).await;
     assert_eq!(tagged.expect(200).json()["tags"], json!(["south"]));
-    let shown = house
-        .ask(Method::GET, &format!("/clients/{}", erp.id))
-        .await;
-    assert_eq!(shown.expect(200).json()["tags"], json!(["north", "south"]));
+    let shown = expect_json(house.api.read_client(&erp.id), 200).await;
+    assert_eq!(shown["tags"], json!(["north", "south"]));
     // Adding the tag again changed nothing, so the audit log has no entry for it.
     let actions = house.actions().await;
     let told = actions.iter().filter(|action| *action == "client.tag");
@@ -63,8 +53,7 @@ async fn tags_are_added_removed_and_filtered_by() {
 
 #[tokio::test]
 async fn tag_that_cannot_be_taken_is_refused() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     let tag = |tag: &str| format!("/clients/{}/tags/{tag}", erp.id);
     for wrong in ["South", "-south", "s%C3%BCd", "a%20b", &"x".repeat(33)] {
         expect_error(house.ask(Method::PUT, &tag(wrong)), 400, "INVALID_REQUEST").await;
@@ -80,8 +69,7 @@ async fn tag_that_cannot_be_taken_is_refused() {
 
 #[tokio::test]
 async fn notes_and_creators_of_credentials_are_shown_and_changed() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     let client = format!("/clients/{}", erp.id);
     let note = |text: &str| Some(json!({ "note": text }));
     let send = async |method, path: String, body: Option<Value>| match body {
@@ -95,12 +83,8 @@ async fn notes_and_creators_of_credentials_are_shown_and_changed() {
     assert!(!made["client"].to_string().contains("created_by"), "{made}");
     assert_eq!(secrets[0]["note"], "");
     assert_eq!(secrets[1]["note"], "plant 2");
-    let changed = send(
-        Method::PATCH,
-        format!("{client}/secrets/2"),
-        note("plant 3"),
-    )
-    .await;
+    let second = format!("{client}/secrets/2");
+    let changed = send(Method::PATCH, second.clone(), note("plant 3")).await;
     let changed = changed.expect(200).json();
     assert_eq!(changed["secrets"][1]["note"], "plant 3");
     assert_eq!(listed(&house, "").await[0]["secrets"], changed["secrets"]);
@@ -116,15 +100,10 @@ async fn notes_and_creators_of_credentials_are_shown_and_changed() {
     ] {
         send(Method::PATCH, path, body).await.expect(status);
     }
-    house
-        .ask(Method::DELETE, &format!("{client}/secrets/2"))
-        .await
-        .expect(200);
+    house.ask(Method::DELETE, &second).await.expect(200);
     let again = expect_json(send(Method::POST, format!("{client}/secrets"), None), 201).await;
-    assert_eq!(
-        again["client"]["secrets"][1]["note"], "",
-        "a note ends with its secret"
-    );
+    // A note ends with its secret.
+    assert_eq!(again["client"]["secrets"][1]["note"], "");
 
     let key = json!({ "name": "portal", "role": "auditor", "note": "in the vault" });
     let key = send(Method::POST, "/admin-keys".into(), Some(key)).await;
@@ -135,13 +114,10 @@ async fn notes_and_creators_of_credentials_are_shown_and_changed() {
     let path = format!("/admin-keys/{}", key["id"].as_str().unwrap());
     let changed = send(Method::PATCH, path.clone(), note("")).await;
     assert_eq!(changed.expect(200).json()["note"], "");
-    let keys = expect_json(house.ask(Method::GET, "/admin-keys"), 200).await;
-    let mut keys = keys["items"].as_array().unwrap().iter();
-    let listed = keys.find(|one| one["id"] == key["id"]).unwrap();
-    assert_eq!(
-        (&listed["note"], &listed["created_by"]),
-        (&json!(""), &key["created_by"])
-    );
+    let mut keys = house.api.items("/admin-keys").await;
+    keys.retain(|one| one["id"] == key["id"]);
+    assert_eq!(keys[0]["note"], "");
+    assert_eq!(keys[0]["created_by"], key["created_by"]);
 
     let hook = format!("/webhooks/{}", webhook(&house, &house.acme).await);
     let changed = send(Method::PATCH, hook.clone(), note("to the chat")).await;

@@ -1,7 +1,7 @@
 //! Backups in S3, with a real server of its protocol (moto) that checks signatures and rights, and a proxy of the tests' own
 //! where something is to go wrong on the way.
 
-use crate::command::{Ran, finish, run_with, text};
+use crate::command::{run_with, text};
 use crate::house::House;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokenward_testkit::{
-    Authority, NewClient, PROGRAM_LIMIT, Process, Server, Signal, assert_contains, free_port,
-    wait_until,
+    Authority, NewClient, PROGRAM_LIMIT, Process, Ran, Server, Signal, assert_contains,
+    assert_lacks, free_port, set_up, words,
 };
 
 const BUCKET: &str = "example-backups";
@@ -30,27 +30,15 @@ struct S3 {
 
 impl S3 {
     fn start() -> S3 {
-        let program =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache/venv/bin/moto_server");
-        assert!(
-            program.exists(),
-            "moto_server is missing: run xtask/setup.sh test"
-        );
+        let program = set_up(".cache/venv/bin/moto_server");
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let log = folder.path().join("moto.log");
-        let mut process = Process::start(&program, None, &log, &log, |command| {
+        let fill = |command: &mut Command| {
             command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-        })
-        .unwrap();
-        wait_until("moto", START_LIMIT, || {
-            assert!(
-                process.ended().is_none(),
-                "{:?}",
-                std::fs::read_to_string(&log)
-            );
-            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
-        });
+        };
+        let accepts = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok();
+        let (process, _) = Process::serving(&program, None, &log, START_LIMIT, fill, accepts);
         let mut s3 = S3 {
             _process: process,
             folder,
@@ -78,23 +66,19 @@ impl S3 {
         String::from_utf8(answer).unwrap()
     }
 
+    fn iam(&self, action: &str, more: &[(&str, &str)]) -> String {
+        let form = [("Action", action), ("Version", "2010-05-08")];
+        self.service("iam", &[&form[..], more].concat())
+    }
+
     /// Creates a user who may do `actions`, and returns the access key.
     fn user(&self, name: &str, actions: &str) -> (String, String) {
-        let iam = |action: &str, more: &[(&str, &str)]| {
-            let form = [
-                ("Action", action),
-                ("Version", "2010-05-08"),
-                ("UserName", name),
-            ];
-            self.service("iam", &[&form[..], more].concat())
-        };
-        iam("CreateUser", &[]);
+        let user = ("UserName", name);
+        self.iam("CreateUser", &[user]);
         let policy = policy(&format!("\"Action\":\"{actions}\",\"Resource\":\"*\""));
-        iam(
-            "PutUserPolicy",
-            &[("PolicyName", "backups"), ("PolicyDocument", &policy)],
-        );
-        let key = iam("CreateAccessKey", &[]);
+        let rights = [("PolicyName", "backups"), ("PolicyDocument", &policy)];
+        self.iam("PutUserPolicy", &[user, rights[0], rights[1]]);
+        let key = self.iam("CreateAccessKey", &[user]);
         let one = |tag: &str| tags(key.as_bytes(), tag).remove(0);
         (one("AccessKeyId"), one("SecretAccessKey"))
     }
@@ -102,21 +86,12 @@ impl S3 {
     /// Temporary credentials: key id, secret and session token of a role that may do everything in S3.
     fn session(&self) -> [String; 3] {
         self.check_credentials(false);
-        let iam = |action: &str, more: &[(&str, &str)]| {
-            let form = [
-                ("Action", action),
-                ("Version", "2010-05-08"),
-                ("RoleName", "backups"),
-            ];
-            self.service("iam", &[&form[..], more].concat())
-        };
+        let role = ("RoleName", "backups");
         let trust = policy("\"Action\":\"sts:AssumeRole\",\"Principal\":{\"AWS\":\"*\"}");
-        let made = iam("CreateRole", &[("AssumeRolePolicyDocument", &trust)]);
+        let made = self.iam("CreateRole", &[role, ("AssumeRolePolicyDocument", &trust)]);
         let rights = policy("\"Action\":\"s3:*\",\"Resource\":\"*\"");
-        iam(
-            "PutRolePolicy",
-            &[("PolicyName", "backups"), ("PolicyDocument", &rights)],
-        );
+        let rights = [("PolicyName", "backups"), ("PolicyDocument", &rights)];
+        self.iam("PutRolePolicy", &[role, rights[0], rights[1]]);
         let role = tags(made.as_bytes(), "Arn").remove(0);
         let form = [
             ("Action", "AssumeRole"),
@@ -132,14 +107,8 @@ impl S3 {
 
     /// Whether signatures and rights are checked from now on.
     fn check_credentials(&self, yes: bool) {
-        let after = if yes { "0" } else { "inf" };
-        let (status, _) = http(
-            self.port,
-            "POST",
-            "/moto-api/reset-auth",
-            "",
-            after.as_bytes(),
-        );
+        let after: &[u8] = if yes { b"0" } else { b"inf" };
+        let (status, _) = http(self.port, "POST", "/moto-api/reset-auth", "", after);
         assert_eq!(status, 200);
     }
 
@@ -148,10 +117,10 @@ impl S3 {
         self.check_credentials(false);
         let (status, answer) = http(self.port, method, target, "", body);
         self.check_credentials(true);
+        let text = String::from_utf8_lossy(&answer);
         assert!(
             (200..300).contains(&status),
-            "{method} {target}: {status} {}",
-            String::from_utf8_lossy(&answer)
+            "{method} {target}: {status} {text}"
         );
         answer
     }
@@ -166,40 +135,32 @@ impl S3 {
 
     /// All keys of the bucket, in their order.
     fn keys(&self) -> Vec<String> {
-        tags(
-            &self.call("GET", &format!("/{BUCKET}?list-type=2"), b""),
-            "Key",
-        )
+        tags(&self.object("?list-type=2"), "Key")
     }
 
     /// The uploads that are neither complete nor aborted.
     fn unfinished(&self) -> Vec<String> {
-        tags(
-            &self.call("GET", &format!("/{BUCKET}?uploads"), b""),
-            "UploadId",
-        )
+        tags(&self.object("?uploads"), "UploadId")
     }
 
     /// Runs the program with an access key, and this server at `port` as S3.
-    fn run_at(&self, port: u16, key: (&str, &str), words: &[&str]) -> Ran {
+    fn run_at(&self, port: u16, key: (&str, &str), line: &str) -> Ran {
         let endpoint = format!("http://127.0.0.1:{port}");
         let variables = [
             ("AWS_ACCESS_KEY_ID", key.0),
             ("AWS_SECRET_ACCESS_KEY", key.1),
             ("AWS_ENDPOINT_URL_S3", endpoint.as_str()),
         ];
-        let ran = run_with(words, &variables);
-        for secret in [key.0, key.1, &self.key_id, &self.secret] {
-            assert!(
-                secret.is_empty() || !format!("{}{}", ran.stdout, ran.stderr).contains(secret),
-                "{ran:?}"
-            );
+        let ran = run_with(line, &variables);
+        let secrets = [key.0, key.1, &self.key_id, &self.secret];
+        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+            assert_lacks(&format!("{ran:?}"), secret);
         }
         ran
     }
 
-    fn run(&self, words: &[&str]) -> Ran {
-        self.run_at(self.port, (&self.key_id, &self.secret), words)
+    fn run(&self, line: &str) -> Ran {
+        self.run_at(self.port, (&self.key_id, &self.secret), line)
     }
 }
 
@@ -289,15 +250,13 @@ fn age_key(folder: &Path) -> (PathBuf, String) {
 /// A store of some MB, so that its backup has several parts.
 fn large(data: &Path) {
     let store = rusqlite::Connection::open(data.join("tokenward.sqlite")).unwrap();
-    let filled =
-        "CREATE TABLE filler (bytes BLOB); INSERT INTO filler VALUES (randomblob(20000000));";
+    let filled = "CREATE TABLE filler AS SELECT randomblob(20000000) AS bytes";
     store.execute_batch(filled).unwrap();
 }
 
 #[tokio::test]
 async fn a_backup_in_s3_is_tried_kept_and_restored_from_there() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     let s3 = S3::start();
     let data = house.server.data_dir();
     let (key, public) = age_key(s3.folder.path());
@@ -309,10 +268,8 @@ async fn a_backup_in_s3_is_tried_kept_and_restored_from_there() {
         "tokenward/tokenward-notes.sqlite",
         "tokenward2/tokenward-20180101T000000Z.sqlite",
     ];
-    for key in others
-        .iter()
-        .chain(&[old, "tokenward/tokenward-20191231T000000Z.sqlite.age"])
-    {
+    let older = "tokenward/tokenward-20191231T000000Z.sqlite.age";
+    for key in others.iter().chain(&[old, older]) {
         s3.put(key, b"x");
     }
     let file = s3.folder.path().join("tokenward.toml");
@@ -322,17 +279,10 @@ async fn a_backup_in_s3_is_tried_kept_and_restored_from_there() {
     );
     std::fs::write(&file, settings).unwrap();
     let place = format!("s3://{BUCKET}/tokenward");
-    let words = [
-        "backup",
-        "--config",
-        text(&file),
-        "--json",
-        "--keep",
-        "2",
-        &place,
-    ];
+    let by_file = format!("backup --config {} {place}", file.display());
+    let backup = format!("{by_file} --json --keep 2");
     // The file's setting is stronger than the variable.
-    let told = s3.run_at(1, (&s3.key_id, &s3.secret), &words).json();
+    let told = s3.run_at(1, (&s3.key_id, &s3.secret), &backup).json();
     assert_eq!(told["encrypted"], true);
     assert_eq!(told["clients"], 1);
     let made = told["file"].as_str().unwrap().to_owned();
@@ -344,27 +294,23 @@ async fn a_backup_in_s3_is_tried_kept_and_restored_from_there() {
     let bytes = s3.object(name);
     assert!(bytes.starts_with(b"age-encryption.org/v1\n"));
     assert!(!data.join(".tokenward-backup").exists());
-    let metric = "tokenward_last_backup_timestamp_seconds 1";
-    let metrics = house.api.metrics().await.unwrap().expect(200).body;
-    assert!(metrics.contains(metric));
+    let last = house
+        .api
+        .figure("tokenward_last_backup_timestamp_seconds")
+        .await;
+    assert!(last > Some(1e9), "{last:?}");
 
     let to = |name: &str| s3.folder.path().join(name);
-    let restore = |from: &str, name: &str, more: &[&str]| {
-        let place = to(name);
-        let words = [
-            "restore",
-            "--yes",
-            "--json",
-            "--data-dir",
-            text(&place),
-            "--from",
-            from,
-        ];
-        s3.run(&[&words[..], more].concat())
+    let restore = |from: &str, name: &str, more: &str| {
+        let data = to(name);
+        let data = data.display();
+        s3.run(&format!(
+            "restore --yes --json --data-dir {data} --from {from} {more}"
+        ))
     };
-    restore(&made, "closed", &[]).refused(&format!("{made} is encrypted: name the file"));
-    restore(&place, "prefix", &[]).refused("there is no such object");
-    let back = restore(&made, "back", &["--identity", text(&key)]).json();
+    restore(&made, "closed", "").fails(&format!("{made} is encrypted: name the file"));
+    restore(&place, "prefix", "").fails("there is no such object");
+    let back = restore(&made, "back", &format!("--identity {}", key.display())).json();
     assert_eq!(back["audit_hash"], told["audit_hash"]);
     for name in ["closed", "prefix", "back"] {
         assert!(!to(name).join(".tokenward-backup").exists());
@@ -380,26 +326,18 @@ async fn a_backup_in_s3_is_tried_kept_and_restored_from_there() {
     checked.await.unwrap().expect(200);
 
     // What is not encrypted is sent only when that was asked for.
-    let plain = |more: &[&str]| {
-        let words = [
-            "backup",
-            "--data-dir",
-            text(data),
-            "--json",
-            "s3://example-backups/",
-        ];
-        s3.run(&[&words[..], more].concat())
-    };
-    plain(&[]).refused("a backup is sent to S3 encrypted only");
-    let told = plain(&["--unencrypted"]).json();
-    assert_eq!(told["encrypted"], false);
-    let made = told["file"].as_str().unwrap();
-    assert_eq!(
-        restore(made, "plain", &[]).json()["audit_hash"],
-        told["audit_hash"]
+    let plain = format!(
+        "backup --data-dir {} --json s3://example-backups/",
+        data.display()
     );
-    let both = ["backup", "--config", text(&file), &place, "--unencrypted"];
-    s3.run(&both).refused("leave --unencrypted out");
+    s3.run(&plain)
+        .fails("a backup is sent to S3 encrypted only");
+    let told = s3.run(&format!("{plain} --unencrypted")).json();
+    assert_eq!(told["encrypted"], false);
+    let back = restore(told["file"].as_str().unwrap(), "plain", "").json();
+    assert_eq!(back["audit_hash"], told["audit_hash"]);
+    s3.run(&format!("{by_file} --unencrypted"))
+        .fails("leave --unencrypted out");
 }
 
 #[tokio::test]
@@ -411,9 +349,9 @@ async fn a_failure_of_s3_is_one_sentence_without_a_credential() {
     s3.check_credentials(true);
     let data = house.server.data_dir();
     let (_, public) = age_key(s3.folder.path());
-    let words = ["backup", "--data-dir", text(data), "--recipient", &public];
-    let run = |port: u16, key: (&str, &str), place: &str, more: &[&str]| {
-        let ran = s3.run_at(port, key, &[&words[..], &[place], more].concat());
+    let backup = format!("backup --data-dir {} --recipient {public}", data.display());
+    let run = |port: u16, key: (&str, &str), place: &str, more: &str| {
+        let ran = s3.run_at(port, key, &format!("{backup} {place} {more}"));
         assert_eq!(ran.stderr.trim_end().lines().count(), 1, "{ran:?}");
         ran
     };
@@ -447,13 +385,13 @@ async fn a_failure_of_s3_is_one_sentence_without_a_credential() {
         ),
         ((id, ""), &place, "Missing SecretAccessKey"),
     ] {
-        let ran = run(s3.port, key, place, &[]);
-        ran.refused(words);
-        ran.refused(place);
+        let ran = run(s3.port, key, place, "");
+        ran.fails(words);
+        ran.fails(place);
     }
-    let closed = run(free_port(), good, &place, &[]);
-    closed.refused(&format!("cannot list {place} at http://127.0.0.1:"));
-    closed.refused("Connection refused");
+    let closed = run(free_port(), good, &place, "");
+    closed.fails(&format!("cannot list {place} at http://127.0.0.1:"));
+    closed.fails("Connection refused");
     for (endpoint, words) in [
         ("http://s3.example.com", "is not encrypted. Use https://"),
         (
@@ -461,28 +399,23 @@ async fn a_failure_of_s3_is_one_sentence_without_a_credential() {
             "must not hold a user or a password",
         ),
     ] {
-        let ran = run(s3.port, good, &place, &["--s3-endpoint", endpoint]);
-        ran.refused(words);
-        assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+        let ran = run(s3.port, good, &place, &format!("--s3-endpoint {endpoint}"));
+        ran.fails(words);
+        assert_lacks(&ran.stderr, "hunter2");
     }
-    let ran = run(s3.port, good, "s3://AKIAME:hunter2@bucket/tokenward", &[]);
-    ran.refused("Credentials are read from the environment");
-    assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+    let ran = run(s3.port, good, "s3://AKIAME:hunter2@bucket/tokenward", "");
+    ran.fails("Credentials are read from the environment");
+    assert_lacks(&ran.stderr, "hunter2");
 
-    let bare = |variables: &[(&str, &str)], more: &[&str]| {
+    let bare = |variables: &[(&str, &str)]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
-        command
-            .args(words)
-            .arg(&place)
-            .args(more)
-            .env_clear()
-            .envs(variables.iter().copied());
-        finish(command)
+        command.env_clear().envs(variables.iter().copied());
+        Ran::of(&mut command, &format!("{backup} {place}"))
     };
     let off = ("AWS_EC2_METADATA_DISABLED", "true");
-    bare(&[off, ("AWS_REGION", "eu-central-1")], &[])
-        .refused("no credentials for s3://example-backups/tokenward");
-    bare(&[off], &[]).refused("name the bucket's region with --s3-region");
+    let region = ("AWS_REGION", "eu-central-1");
+    bare(&[off, region]).fails("no credentials for s3://example-backups/tokenward");
+    bare(&[off]).fails("name the bucket's region with --s3-region");
     // The credentials of a container, which come from a server, too.
     let uri = format!("http://127.0.0.1:{}/nothing", s3.port);
     let token = s3.folder.path().join("token");
@@ -490,18 +423,18 @@ async fn a_failure_of_s3_is_one_sentence_without_a_credential() {
     let container = [
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri.as_str()),
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", text(&token)),
-        ("AWS_REGION", "eu-central-1"),
+        region,
     ];
-    let ran = bare(&container, &[]);
-    ran.refused("no credentials for s3://example-backups/tokenward: ");
-    assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+    let ran = bare(&container);
+    ran.fails("no credentials for s3://example-backups/tokenward: ");
+    assert_lacks(&ran.stderr, "hunter2");
     assert_eq!(s3.keys(), [""; 0]);
     assert_eq!(s3.unfinished(), [""; 0]);
     assert!(!data.join("last-backup").exists() && !data.join(".tokenward-backup").exists());
     let config = s3.folder.path().join("tokenward.toml");
     std::fs::write(&config, "backup_s3_endpoint = \"http://s3.example.com\"").unwrap();
-    s3.run(&["config", "check", "--config", text(&config)])
-        .refused("backup_s3_endpoint: ");
+    s3.run(&format!("config check --config {}", config.display()))
+        .fails("backup_s3_endpoint: ");
 }
 
 #[tokio::test]
@@ -520,17 +453,10 @@ async fn an_upload_that_breaks_off_is_aborted_and_older_backups_stay() {
         s3.put(key, b"x");
     }
     let place = format!("s3://{BUCKET}/tokenward");
-    let words = [
-        "backup",
-        "--data-dir",
-        text(&data),
-        "--recipient",
-        &public,
-        "--keep",
-        "1",
-        &place,
-        "--json",
-    ];
+    let backup = format!(
+        "backup --data-dir {} --recipient {public} --keep 1 {place} --json",
+        data.display()
+    );
     let good = (s3.key_id.as_str(), s3.secret.as_str());
     let clean = || {
         assert_eq!(s3.keys(), old);
@@ -541,9 +467,9 @@ async fn an_upload_that_breaks_off_is_aborted_and_older_backups_stay() {
     let second_fails = proxy(s3.port, |method, target| {
         method != "PUT" || !target.contains("partNumber=2")
     });
-    let ran = s3.run_at(second_fails, good, &words);
-    ran.refused(&format!("cannot write {place}/tokenward-2"));
-    ran.refused(". What was sent is removed");
+    let ran = s3.run_at(second_fails, good, &backup);
+    ran.fails(&format!("cannot write {place}/tokenward-2"));
+    ran.fails(". What was sent is removed");
     assert_eq!(s3.unfinished(), [""; 0]);
     clean();
 
@@ -553,9 +479,9 @@ async fn an_upload_that_breaks_off_is_aborted_and_older_backups_stay() {
         stopped.fetch_or(target.contains("partNumber=2"), Ordering::SeqCst);
         !stopped.load(Ordering::SeqCst)
     });
-    let ran = s3.run_at(stops, good, &words);
-    ran.refused(&format!("cannot write {place}/tokenward-2"));
-    ran.refused("could not be removed; a lifecycle rule");
+    let ran = s3.run_at(stops, good, &backup);
+    ran.fails(&format!("cannot write {place}/tokenward-2"));
+    ran.fails("could not be removed; a lifecycle rule");
     assert_eq!(s3.unfinished().len(), 1);
     clean();
 
@@ -575,7 +501,9 @@ async fn an_upload_that_breaks_off_is_aborted_and_older_backups_stay() {
     let program = Path::new(env!("CARGO_BIN_EXE_tokenward"));
     let endpoint = format!("http://127.0.0.1:{stalls}");
     let mut interrupted = Process::start(program, None, &log, &log, |command| {
-        command.args(words).env("AWS_ENDPOINT_URL_S3", endpoint);
+        command
+            .args(words(&backup))
+            .env("AWS_ENDPOINT_URL_S3", endpoint);
         command
             .env("AWS_ACCESS_KEY_ID", good.0)
             .env("AWS_SECRET_ACCESS_KEY", good.1);
@@ -594,26 +522,15 @@ async fn an_upload_that_breaks_off_is_aborted_and_older_backups_stay() {
     let stutters = proxy(s3.port, move |_, target| {
         !target.contains("partNumber=2") || failures.fetch_add(1, Ordering::SeqCst) > 1
     });
-    let told = s3.run_at(stutters, good, &words).json();
+    let told = s3.run_at(stutters, good, &backup).json();
     let made = told["file"].as_str().unwrap();
-    assert_eq!(
-        s3.keys(),
-        [made.strip_prefix(&format!("s3://{BUCKET}/")).unwrap()]
-    );
-    assert!(s3.object(&s3.keys()[0]).len() > 20_000_000);
-    let back = s3.folder.path().join("back");
-    let words = [
-        "restore",
-        "--yes",
-        "--json",
-        "--data-dir",
-        text(&back),
-        "--from",
-        made,
-        "--identity",
-        text(&key),
-    ];
-    assert_eq!(s3.run(&words).json()["audit_hash"], told["audit_hash"]);
+    let name = made.strip_prefix(&format!("s3://{BUCKET}/")).unwrap();
+    assert_eq!(s3.keys(), [name]);
+    assert!(s3.object(name).len() > 20_000_000);
+    let (folder, key) = (s3.folder.path().display(), key.display());
+    let restore =
+        format!("restore --yes --json --data-dir {folder}/back --from {made} --identity {key}");
+    assert_eq!(s3.run(&restore).json()["audit_hash"], told["audit_hash"]);
 }
 
 #[tokio::test]
@@ -622,17 +539,10 @@ async fn an_object_that_changed_in_the_bucket_is_no_backup() {
     let data = house.server.data_dir();
     let s3 = Arc::new(S3::start());
     let (_, public) = age_key(s3.folder.path());
-    let plain = [
-        "backup",
-        "--data-dir",
-        text(data),
-        "--unencrypted",
-        "--keep",
-        "1",
-        "--json",
-    ];
     let place = format!("s3://{BUCKET}/plain");
-    s3.run(&[&plain[..], &[&place]].concat()).json();
+    let backup = format!("backup --data-dir {} --keep 1 {place}", data.display());
+    let plain = format!("{backup} --unencrypted");
+    s3.run(&plain).expect(0);
     let made = s3.keys()[0].clone();
     let former = s3.object(&made);
     // Under a name of another second than the next one's.
@@ -661,21 +571,11 @@ async fn an_object_that_changed_in_the_bucket_is_no_backup() {
         true
     });
     let good = (s3.key_id.as_str(), s3.secret.as_str());
-    let ran = s3.run_at(alters, good, &[&plain[..], &[&place]].concat());
-    ran.refused("was sent, but what the bucket returns can't be restored, so it was removed: ");
-    ran.refused("and the copy was made at change");
-    let encrypted = [
-        "backup",
-        "--data-dir",
-        text(data),
-        "--recipient",
-        &public,
-        "--keep",
-        "1",
-        &place,
-    ];
-    let ran = s3.run_at(alters, good, &encrypted);
-    ran.refused("what the bucket returns can't be restored, so it was removed: cannot decrypt");
+    let ran = s3.run_at(alters, good, &plain);
+    ran.fails("was sent, but what the bucket returns can't be restored, so it was removed: ");
+    ran.fails("and the copy was made at change");
+    let ran = s3.run_at(alters, good, &format!("{backup} --recipient {public}"));
+    ran.fails("what the bucket returns can't be restored, so it was removed: cannot decrypt");
     assert_eq!(s3.keys(), [first]);
     assert_eq!(std::fs::read(data.join("last-backup")).unwrap(), backed_up);
 }
@@ -728,27 +628,16 @@ async fn a_backup_goes_to_s3_by_tls_with_temporary_credentials() {
     let (_, public) = age_key(s3.folder.path());
     let place = format!("s3://{BUCKET}");
     let backup = |variables: &[(&str, &str)]| {
-        let words = [
-            "backup",
-            "--data-dir",
-            text(house.server.data_dir()),
-            "--json",
-            "--recipient",
-            &public,
-            "--s3-endpoint",
-            &endpoint,
-            &place,
-        ];
+        let data = house.server.data_dir().display();
+        let backup = format!("backup --data-dir {data} --json --recipient {public} {place}");
+        let line = format!("{backup} --s3-endpoint {endpoint}");
         let credentials = [
             ("AWS_ACCESS_KEY_ID", id.as_str()),
             ("AWS_SECRET_ACCESS_KEY", &secret),
         ];
-        let ran = run_with(&words, &[&credentials[..], variables].concat());
+        let ran = run_with(&line, &[&credentials[..], variables].concat());
         for secret in [&id, &secret, &token] {
-            assert!(
-                !format!("{}{}", ran.stdout, ran.stderr).contains(secret),
-                "{ran:?}"
-            );
+            assert_lacks(&format!("{ran:?}"), secret);
         }
         ran
     };
@@ -756,10 +645,10 @@ async fn a_backup_goes_to_s3_by_tls_with_temporary_credentials() {
         ("AWS_SESSION_TOKEN", token.as_str()),
         ("SSL_CERT_FILE", text(&trusted)),
     );
-    backup(&[token]).refused("cannot list s3://example-backups at https://localhost:");
-    backup(&[token]).refused("certificate");
+    backup(&[token]).fails("cannot list s3://example-backups at https://localhost:");
+    backup(&[token]).fails("certificate");
     backup(&[("AWS_SESSION_TOKEN", "hunter2"), trust])
-        .refused("the session token has expired or is not valid");
+        .fails("the session token has expired or is not valid");
     let told = backup(&[token, trust]).json();
     assert_eq!(told["encrypted"], true);
     assert_eq!(s3.keys().len(), 1);

@@ -57,11 +57,11 @@ pub(crate) fn seen(answer: &Answer) -> String {
             ),
         }
     }
-    match &headers[..] {
-        [] => format!("{} {text}", answer.status),
-        [one] => format!("{} [{one}] {text}", answer.status),
-        many => format!("{}\n{}\n{text}", answer.status, many.join("\n")),
-    }
+    let headers = match headers.is_empty() {
+        true => String::new(),
+        false => format!("[{}] ", headers.join(", ")),
+    };
+    format!("{} {headers}{text}", answer.status)
 }
 
 /// An error of the Clear API as its code and message, when it is one and nothing else.

@@ -6,35 +6,37 @@ use insta::assert_snapshot;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
+use tokenward_testkit::{assert_contains, connect, status_of};
 
 /// Longer than the server waits for anything that is sent to it.
 const READ_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Sends the beginning of something, and reads until the other end closes.
 async fn begin(base: &str, bytes: impl Into<Vec<u8>>) -> String {
-    let (address, bytes) = (base.replace("http://", ""), bytes.into());
+    let (mut stream, bytes) = (connect(base), bytes.into());
     let talk = move || {
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         stream.write_all(&bytes).unwrap();
-        let mut answer = Vec::new();
-        match stream.read_to_end(&mut answer) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("it was left open"),
-            _ => String::from_utf8_lossy(&answer).into_owned(),
-        }
+        read_to_end(stream)
     };
     tokio::task::spawn_blocking(talk).await.unwrap()
 }
 
+/// What is read until the other end closes.
+fn read_to_end(mut stream: TcpStream) -> String {
+    stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("it was left open"),
+        _ => String::from_utf8_lossy(&answer).into_owned(),
+    }
+}
+
 /// The same with half a head after a request that was answered, read from there.
 async fn begin_after_a_good_one(base: &str) -> String {
-    let address = base.replace("http://", "");
+    let mut stream = connect(base);
     let talk = move || {
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
-        stream
-            .write_all(b"HEAD /x HTTP/1.1\r\nhost: x\r\n\r\n")
-            .unwrap();
+        let good = b"HEAD /x HTTP/1.1\r\nhost: x\r\n\r\n";
+        stream.write_all(good).unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -42,11 +44,7 @@ async fn begin_after_a_good_one(base: &str) -> String {
             answer.push(byte[0]);
         }
         stream.write_all(b"GET /x HTTP/1.1\r\nhost").unwrap();
-        answer.clear();
-        match stream.read_to_end(&mut answer) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("it was left open"),
-            _ => String::from_utf8_lossy(&answer).into_owned(),
-        }
+        read_to_end(stream)
     };
     tokio::task::spawn_blocking(talk).await.unwrap()
 }
@@ -58,13 +56,11 @@ async fn half(base: &str, path: &str, kind: &str, more: &str) -> String {
     );
     let answer = begin(base, head).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.get(9..12).unwrap_or_default();
-    let id = body.find("error_id\":\"").map(|at| at + 11);
-    let body = id.map_or_else(
-        || body.to_owned(),
-        |at| format!("{}[uuid]{}", &body[..at], &body[at + 36..]),
-    );
-    format!("{status}\n{body}")
+    let status = status_of(head);
+    match body.find("error_id\":\"").map(|at| at + 11) {
+        Some(at) => format!("{status} {}[uuid]{}", &body[..at], &body[at + 36..]),
+        None => format!("{status} {body}"),
+    }
 }
 
 #[tokio::test]
@@ -80,25 +76,15 @@ async fn a_body_that_does_not_arrive_is_its_senders_fault_in_each_dialect() {
         half(internal, "/oauth2/introspect", form, ""),
         half(public, "/console/sign-in", form, ""),
     );
-    assert_snapshot!(admin, @r#"
-    408
-    {"code":"BODY_TOO_SLOW","detail":"The body did not arrive in time.","error_id":"[uuid]","status":408,"title":"The body is too slow","type":"urn:tokenward:problem:body-too-slow"}
-    "#);
-    assert_snapshot!(token, @r#"
-    408
-    {"error":"invalid_request","error_description":"the body did not arrive in time"}
-    "#);
+    assert_snapshot!(admin, @r#"408 {"code":"BODY_TOO_SLOW","detail":"The body did not arrive in time.","error_id":"[uuid]","status":408,"title":"The body is too slow","type":"urn:tokenward:problem:body-too-slow"}"#);
+    assert_snapshot!(token, @r#"408 {"error":"invalid_request","error_description":"the body did not arrive in time"}"#);
     assert_eq!(revoke, token);
     assert_eq!(introspect, token);
-    assert!(
-        console.starts_with("400\n") && console.contains("The form did not arrive in time."),
-        "{console}"
-    );
-    let figures = house.api.metrics().await.unwrap().expect(200).body;
-    assert!(
-        figures.contains("\ntokenward_failures_total 0\n"),
-        "none is a fault of ours"
-    );
+    assert!(console.starts_with("400 "), "{console}");
+    assert_contains(&console, "The form did not arrive in time.");
+    // None is a fault of ours.
+    let failures = house.api.figure("tokenward_failures_total").await;
+    assert_eq!(failures, Some(0.0));
 }
 
 #[tokio::test]

@@ -3,15 +3,6 @@
 use crate::house::{House, LIMIT};
 use tokenward_testkit::{NewClient, Server, expect_error, faketime, wait_until};
 
-/// How far the server's time is ahead of the clock it is shown.
-async fn ahead(house: &House) -> f64 {
-    let text = house.api.metrics().await.unwrap().expect(200).body;
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("tokenward_clock_ahead_seconds "));
-    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
-}
-
 #[tokio::test]
 async fn an_expired_token_and_a_quota_day_stay_so_when_the_clock_is_set_back() {
     const DAY: i64 = 86_400;
@@ -20,9 +11,8 @@ async fn an_expired_token_and_a_quota_day_stay_so_when_the_clock_is_set_back() {
     faketime::set(&clock, 0);
     let builder = Server::builder().args(&["--quota-per-day", "1"]);
     let mut house = House::of(builder.clock(&clock)).await;
-    let brief = house
-        .client(NewClient::sandbox("brief").lifetime(3_600))
-        .await;
+    let brief = NewClient::sandbox("brief").lifetime(3_600);
+    let brief = house.client(brief).await;
     let busy = house.client(NewClient::sandbox("busy")).await;
     let token = house.token(&brief).await.access_token;
     house.token(&busy).await;
@@ -47,16 +37,16 @@ async fn an_expired_token_and_a_quota_day_stay_so_when_the_clock_is_set_back() {
         }
         house.denies(&token, "TOKEN_EXPIRED").await;
         expect_error(house.generate(&busy.secret), 429, "QUOTA_EXCEEDED").await;
-        let ahead = ahead(&house).await;
+        let ahead = house.api.figure("tokenward_clock_ahead_seconds").await;
+        let ahead = ahead.unwrap();
         assert!((ahead - 86_400.0).abs() < 600.0, "after {end}: {ahead}");
         wait_until("a warning", LIMIT, || {
             house.server.output().contains("the system clock is behind")
         });
     }
     // What is made now is good for as long as it says.
-    let fresh = house
-        .client(NewClient::sandbox("fresh").lifetime(3_600))
-        .await;
+    let fresh = NewClient::sandbox("fresh").lifetime(3_600);
+    let fresh = house.client(fresh).await;
     let fresh = house.token(&fresh).await.access_token;
     house.permits(&fresh).await;
 }

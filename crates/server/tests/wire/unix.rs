@@ -3,10 +3,10 @@
 
 use crate::house::{House, LIMIT};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use tokenward_testkit::{NewClient, Server};
+use tokenward_testkit::{NewClient, Server, assert_contains, mode_of, status_of};
 
 /// One request, and the whole answer as text.
 fn ask(path: &Path, request: &str) -> String {
@@ -20,12 +20,8 @@ fn ask(path: &Path, request: &str) -> String {
 }
 
 async fn house(path: &Path) -> House {
-    let builder = Server::builder()
-        .arg("--internal-unix")
-        .arg(path.to_str().unwrap())
-        .arg("--internal-unix-mode")
-        .arg("600");
-    House::of(builder).await
+    let unix = format!("--internal-unix={}", path.display());
+    House::with(&[&unix, "--internal-unix-mode=600"]).await
 }
 
 #[tokio::test]
@@ -33,33 +29,29 @@ async fn checks_and_introspection_are_answered() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("check.sock");
     let house = house(&path).await;
-    let erp = house
-        .client(NewClient::sandbox("erp").token_networks(&["198.51.100.0/24"]))
-        .await;
+    let erp = NewClient::sandbox("erp").token_networks(&["198.51.100.0/24"]);
+    let erp = house.client(erp).await;
     let token = house.token(&erp).await.access_token;
     let check = |more: &str| {
-        let request = format!(
-            "GET /check/sandbox/gst HTTP/1.1\r\nx-cleartax-auth-token: {token}\r\n{more}\r\n"
-        );
-        ask(&path, &request)
+        let header = format!("x-cleartax-auth-token: {token}");
+        ask(
+            &path,
+            &format!("GET /check/sandbox/gst HTTP/1.1\r\n{header}\r\n{more}\r\n"),
+        )
     };
     // Whoever may use the socket says where its caller is; unsaid, that is nowhere.
     let permit = check("x-forwarded-for: 198.51.100.7\r\n");
-    assert!(permit.starts_with("HTTP/1.1 200"), "{permit}");
-    assert!(permit.contains("x-tokenward-client-label: erp"), "{permit}");
+    assert_eq!(status_of(&permit), 200, "{permit}");
+    assert_contains(&permit, "x-tokenward-client-label: erp");
     for elsewhere in ["", "x-forwarded-for: 198.51.100.7, 203.0.113.1\r\n"] {
-        let denial = check(elsewhere);
-        assert!(denial.contains("ADDRESS_NOT_ALLOWED"), "{denial}");
+        assert_contains(&check(elsewhere), "ADDRESS_NOT_ALLOWED");
     }
     let form = format!("token={token}");
-    let introspection = ask(
-        &path,
-        &format!(
-            "POST /oauth2/introspect HTTP/1.1\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
-            form.len()
-        ),
+    let request = format!(
+        "POST /oauth2/introspect HTTP/1.1\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
+        form.len()
     );
-    assert!(introspection.contains("\"active\":true"), "{introspection}");
+    assert_contains(&ask(&path, &request), "\"active\":true");
     let ready = ask(&path, "GET /health/ready HTTP/1.1\r\n\r\n");
     assert!(ready.ends_with("ready\n"), "{ready}");
 }
@@ -71,7 +63,7 @@ async fn the_file_outlives_a_kill_and_is_replaced() {
     let mut house = house(&path).await;
     let file = std::fs::symlink_metadata(&path).unwrap();
     assert!(file.file_type().is_socket());
-    assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    assert_eq!(mode_of(&path), 0o600);
     house.server.kill9();
     assert!(path.exists(), "nobody was there to remove it");
     house.start_again();
@@ -85,15 +77,11 @@ async fn what_is_in_the_way_is_never_removed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("check.sock");
     std::fs::write(&path, "precious").unwrap();
-    let refused = Server::builder()
+    Server::builder()
         .args(&["--internal-unix", path.to_str().unwrap()])
-        .try_start()
-        .unwrap_err();
-    assert!(refused.output.contains("no socket"), "{refused}");
+        .refused(&["no socket"]);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
-    let bad = Server::builder()
+    Server::builder()
         .args(&["--internal-unix-mode", "rw-rw----"])
-        .try_start()
-        .unwrap_err();
-    assert!(bad.output.contains("internal_unix_mode"), "{bad}");
+        .refused(&["internal_unix_mode"]);
 }

@@ -4,15 +4,18 @@
 use crate::house::{House, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{Answer, ApiClient, NewClient, Server, expect_error, expect_json};
+use tokenward_testkit::{Answer, ApiClient, NewClient, expect_error, expect_json, text};
 
 /// Outcome, product and count of each line, without the days.
 fn lines(answer: &Answer) -> Vec<(String, Option<String>, u64)> {
     let body = answer.json();
     let line = |line: &Value| {
         let product = line["product"].as_str().map(str::to_owned);
-        let outcome = line["outcome"].as_str().unwrap().to_owned();
-        (outcome, product, line["count"].as_u64().unwrap())
+        (
+            text(line, "/outcome"),
+            product,
+            line["count"].as_u64().unwrap(),
+        )
     };
     body["counts"]
         .as_array()
@@ -42,8 +45,7 @@ impl House {
 
 #[tokio::test]
 async fn what_is_checked_and_generated_is_counted_for_its_client() {
-    let mut house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (mut house, erp) = House::with_erp().await;
     let other = house.client(NewClient::sandbox("other")).await;
     house.away_from_midnight(&erp.secret).await;
     let unused = house.counts(&other, &[]).await.json();
@@ -55,14 +57,14 @@ async fn what_is_checked_and_generated_is_counted_for_its_client() {
     house.check("e-invoice", &first).await.expect(200);
     let path = format!("/clients/{}/token", erp.id);
     let second = house.ask(Method::POST, &path).await.expect(201).json();
-    let second = second["access_token"].as_str().unwrap().to_owned();
+    let second = text(&second, "/access_token");
     house.denies(&first, "TOKEN_SUPERSEDED").await;
     house.denies(&first, "TOKEN_SUPERSEDED").await;
     // Nobody's: an unknown product, a token of that client's name that never was, none at all.
     house.check("nothing", &second).await.expect(404);
     let forged = format!("{}{}", &first[..first.len() - 64], "0".repeat(64));
     house.check("gst", &forged).await.expect(401);
-    let expected = [
+    let mut expected = [
         line("GENERATED", None, 2),
         line("PERMIT", Some("gst"), 3),
         line("TOKEN_SUPERSEDED", Some("gst"), 2),
@@ -79,12 +81,7 @@ async fn what_is_checked_and_generated_is_counted_for_its_client() {
     // A stop writes what is still in memory: the last of these certainly is.
     house.permits(&second).await;
     house.restart();
-    let expected = [
-        line("GENERATED", None, 2),
-        line("PERMIT", Some("gst"), 4),
-        line("TOKEN_SUPERSEDED", Some("gst"), 2),
-        line("PERMIT", Some("e-invoice"), 1),
-    ];
+    expected[1] = line("PERMIT", Some("gst"), 4);
     let again = house.counts(&erp, &expected).await.json();
     assert_eq!(again["stale_uses"], told["stale_uses"]);
 }
@@ -99,17 +96,15 @@ async fn every_denial_of_a_real_token_is_its_clients() {
     expect_error(house.check("e-invoice", &token), 403, "PRODUCT_NOT_ALLOWED").await;
     let elsewhere = house.api.check("production", "gst", &token).await.unwrap();
     elsewhere.expect_error(401, "ENVIRONMENT_MISMATCH");
-    house
-        .patch(&erp, json!({ "token_networks": ["192.0.2.0/24"] }))
-        .await;
+    let change = json!({ "token_networks": ["192.0.2.0/24"] });
+    house.patch(&erp, change).await;
     expect_error(house.check("gst", &token), 403, "ADDRESS_NOT_ALLOWED").await;
     house.disable_workspace(true).await;
     house.denies(&token, "CLIENT_DISABLED").await;
     house.disable_workspace(false).await;
     house.api.revoke(&erp.id).await.unwrap().expect(200);
     house.denies(&token, "TOKEN_REVOKED").await;
-    let path = format!("/clients/{}?label={}", erp.id, erp.label);
-    house.ask(Method::DELETE, &path).await.expect(200);
+    house.api.delete(&erp).await.unwrap().expect(200);
     house.denies(&token, "CLIENT_DELETED").await;
     let gst = Some("gst");
     let expected = [
@@ -126,8 +121,7 @@ async fn every_denial_of_a_real_token_is_its_clients() {
 
 #[tokio::test]
 async fn days_are_those_asked_for_and_no_more_than_are_kept() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     let path = |query: &str| format!("/clients/{}/usage{query}", erp.id);
     for (query, status) in [
         ("", 200),
@@ -155,15 +149,13 @@ impl House {
     }
 
     async fn shown(&self, client: &ApiClient) -> Value {
-        let read = self.api.read_client(&client.id).await.unwrap();
-        read.expect(200).json()
+        expect_json(self.api.read_client(&client.id), 200).await
     }
 }
 
 #[tokio::test]
 async fn sources_of_permitted_calls_are_told_the_first_sixteen_by_address() {
-    let behind = Server::builder().arg("--trusted-proxy").arg("127.0.0.1");
-    let mut house = House::of(behind).await;
+    let mut house = House::with(&["--trusted-proxy=127.0.0.1"]).await;
     let erp = house.client(NewClient::sandbox("erp")).await;
     house.away_from_midnight(&erp.secret).await;
     let token = house.token(&erp).await.access_token;
@@ -171,44 +163,27 @@ async fn sources_of_permitted_calls_are_told_the_first_sixteen_by_address() {
         house.called_from(&format!("198.51.100.{n}"), &token).await;
     }
     house.called_from("198.51.100.3", &token).await;
-    house
-        .counts(
-            &erp,
-            &[line("GENERATED", None, 1), line("PERMIT", Some("gst"), 19)],
-        )
-        .await;
+    let counts = [line("GENERATED", None, 1), line("PERMIT", Some("gst"), 19)];
+    house.counts(&erp, &counts).await;
     let path = format!("/clients/{}/usage", erp.id);
     let sum = |answer: &Answer| {
-        let sources = answer.json()["sources"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        sources
-            .iter()
-            .filter_map(|one| one["count"].as_u64())
-            .sum::<u64>()
+        let figures = answer.json();
+        let sources = figures["sources"].as_array().unwrap().iter();
+        sources.filter_map(|one| one["count"].as_u64()).sum::<u64>()
     };
-    let told = until(
-        "all sources",
-        || house.ask(Method::GET, &path),
-        |told| sum(told) == 19,
-    )
-    .await;
+    let usage = || house.ask(Method::GET, &path);
+    let told = until("all sources", usage, |told| sum(told) == 19).await;
     let told = told.json();
     let sources = told["sources"].as_array().unwrap();
     assert_eq!(sources.len(), 17, "{told}");
     let of = |address: &str| sources.iter().find(|one| one["source"] == address);
     let named = of("198.51.100.3").map_or(2, |one| one["count"].as_u64().unwrap());
     assert_eq!(named, 2, "{told}");
-    assert!(
-        sources
-            .iter()
-            .all(|one| one["last_at"].is_string() && one["day"] == told["to"])
-    );
-    assert!(
-        of("others").is_some_and(|one| one["count"].as_u64() >= Some(2)),
-        "{told}"
-    );
+    for one in sources {
+        assert!(one["last_at"].is_string() && one["day"] == told["to"]);
+    }
+    let others = of("others").and_then(|one| one["count"].as_u64());
+    assert!(others >= Some(2), "{told}");
     assert_eq!(told["stale_uses"], json!([]));
     house.restart();
     let kept = house.ask(Method::GET, &path).await.expect(200).json();
@@ -228,11 +203,7 @@ async fn last_use_is_told_of_each_token_generation() {
     assert_eq!(shown["token"]["last_used_from"], "127.0.0.1");
     assert_eq!(shown["token"]["last_used_at"], shown["last_used_at"]);
     // A new token has not been used, though its client has, and though the token before is still used.
-    let second = house
-        .authz(Method::POST, "?handover=600", &erp.secret)
-        .await
-        .token()
-        .access_token;
+    let second = house.handover(&erp, 600).await.token().access_token;
     house.permits(&first).await;
     let shown = house.shown(&erp).await;
     assert_eq!(shown["token"]["last_used_at"], Value::Null);
@@ -243,29 +214,24 @@ async fn last_use_is_told_of_each_token_generation() {
     assert!(shown["token"]["last_used_at"].is_string(), "{shown}");
     house.restart();
     let kept = house.shown(&erp).await;
-    assert_eq!(
-        kept["token"]["last_used_at"],
-        shown["token"]["last_used_at"]
-    );
+    let last = &shown["token"]["last_used_at"];
+    assert_eq!(&kept["token"]["last_used_at"], last);
 }
 
 #[tokio::test]
 async fn token_of_a_disabled_or_deleted_client_is_not_live() {
-    let house = House::new().await;
-    let erp = house.client(NewClient::sandbox("erp")).await;
+    let (house, erp) = House::with_erp().await;
     house.token(&erp).await;
     let state = async || house.shown(&erp).await["token"]["state"].clone();
     assert_eq!(state().await, "live");
     house.api.disable(&erp.id).await.unwrap().expect(200);
     assert_eq!(state().await, "disabled");
-    let enable = format!("/clients/{}/enable", erp.id);
-    house.ask(Method::POST, &enable).await.expect(200);
+    house.api.enable(&erp.id).await.unwrap().expect(200);
     assert_eq!(state().await, "live");
     house.disable_workspace(true).await;
     assert_eq!(state().await, "disabled");
     house.disable_workspace(false).await;
-    let path = format!("/clients/{}?label={}", erp.id, erp.label);
-    let gone = house.ask(Method::DELETE, &path).await.expect(200).json();
+    let gone = expect_json(house.api.delete(&erp), 200).await;
     assert_eq!(gone["token"]["state"], "revoked");
     assert!(gone["token"]["ended_at"].is_string(), "{gone}");
     assert_eq!(gone["token"]["ended_at"], gone["deleted_at"]);
@@ -277,17 +243,15 @@ async fn admin_keys_tell_their_last_use() {
     let new = json!({ "name": "night job", "role": "auditor" });
     let made = expect_json(house.admin(Method::POST, "/admin-keys", &new), 201).await;
     assert_eq!(made["admin_key"]["last_used_at"], Value::Null);
-    let key = made["key"].as_str().unwrap().to_owned();
     let id = made["admin_key"]["id"].clone();
     let listed = async |house: &House| {
-        let all = expect_json(house.ask(Method::GET, "/admin-keys"), 200).await;
-        let all = all["items"].as_array().unwrap().clone();
+        let all = house.api.items("/admin-keys").await;
         all.into_iter().find(|one| one["id"] == id).unwrap()
     };
     assert_eq!(listed(&house).await["last_used_at"], Value::Null);
-    let api = house.api.with_admin_key(&key);
-    let status = api.send(api.admin(Method::GET, "/status")).await.unwrap();
-    assert_eq!(status.expect(200).json()["role"], "auditor");
+    let api = house.api.with_admin_key(&text(&made, "/key"));
+    let status = expect_json(api.ask(Method::GET, "/status"), 200).await;
+    assert_eq!(status["role"], "auditor");
     let used = listed(&house).await;
     assert!(used["last_used_at"].is_string(), "{used}");
     assert_eq!(used["last_used_from"], "127.0.0.1");

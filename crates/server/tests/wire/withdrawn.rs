@@ -2,12 +2,12 @@
 //! API that writes, as the OpenAPI document lists them.
 
 use crate::acts::acts;
-use crate::authority::{People, webhook};
+use crate::authority::{self, People, filled, webhook};
 use crate::house::{House, until};
 use crate::late::{Held, Stall, decisions_waiting};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_testkit::{Api, NewClient, expect_json, expect_status};
+use tokenward_testkit::{Api, NewClient, assert_contains, expect_json, text};
 
 /// How often a round may begin too late to show anything.
 const ROUNDS: usize = 5;
@@ -30,25 +30,23 @@ fn is_at(described: &str, act: &str) -> bool {
 async fn calls(house: &House) -> Vec<Call> {
     let other = house.api.workspace("other").await.unwrap();
     let gst = NewClient::sandbox("gst").products(&["gst"]);
-    let (gst, all) = (
-        house.client(gst).await,
-        house.client(NewClient::sandbox("all")).await,
-    );
+    let gst = house.client(gst).await;
+    let all = house.client(NewClient::sandbox("all")).await;
     let hook = webhook(house, &house.acme).await;
     let people = People::new(house, &other).await;
-    let (key, _) = house
-        .key(json!({ "name": "spare", "role": "auditor" }))
-        .await;
-    let fill = |text: &str| {
-        text.replace("{acme}", &house.acme)
-            .replace("{other}", &other)
-            .replace("{gst}", &gst.id)
-            .replace("{all}", &all.id)
-            .replace("{key}", &key)
-            .replace("{hook}", &hook)
-            .replace("{member}", &people.member)
-            .replace("{invitation}", &people.invitation)
-    };
+    let spare = json!({ "name": "spare", "role": "auditor" });
+    let (key, _) = house.key(spare).await;
+    let named = [
+        ("{acme}", &house.acme),
+        ("{other}", &other),
+        ("{gst}", &gst.id),
+        ("{all}", &all.id),
+        ("{key}", &key),
+        ("{hook}", &hook),
+        ("{member}", &people.member),
+        ("{invitation}", &people.invitation),
+    ];
+    let fill = |text: &str| filled(text, &named);
     let document = house.send(house.api.public(Method::GET, "/admin/v1/openapi.json"));
     let document = document.await.expect(200).json();
     let table = acts();
@@ -77,14 +75,12 @@ async fn calls(house: &House) -> Vec<Call> {
 
 /// The actions of a key's holder after the entry of its revocation.
 async fn after_revocation(house: &House, key: &str) -> Vec<String> {
-    let page = expect_status(house.ask(Method::GET, "/audit?limit=1000"), 200).await;
-    let page = page.json();
-    let entries = page["items"].as_array().unwrap().iter();
+    let entries = house.entries().await;
     let actor = format!("admin-key:{key}");
     let ended = |entry: &&Value| {
         entry["action"] == "admin_key.revoke" && entry["detail"].to_string().contains(key)
     };
-    let mut entries = entries.skip_while(|entry| !ended(entry));
+    let mut entries = entries.iter().skip_while(|entry| !ended(entry));
     assert!(entries.next().is_some(), "{key} was revoked");
     let own = entries.filter(|entry| entry["actor"] == actor.as_str());
     own.map(|entry| entry["action"].to_string()).collect()
@@ -92,11 +88,7 @@ async fn after_revocation(house: &House, key: &str) -> Vec<String> {
 
 async fn call(api: Api, (method, path, body): Call) -> (String, u16) {
     let name = format!("{method} {path}");
-    let mut request = api.admin(method, &path);
-    if let Some(body) = &body {
-        request = request.json(body);
-    }
-    let answer = api.send(request).await.unwrap();
+    let answer = authority::call(&api, method.as_str(), &path, body.as_ref()).await;
     if answer.status == 401 {
         answer.expect_error(401, "ADMIN_KEY_INVALID");
         return (name, 401);
@@ -110,9 +102,8 @@ async fn key_revoked_before_the_decision_refuses_every_operation() {
     let calls = calls(&house).await;
     let mut done = Vec::new();
     for _ in 0..ROUNDS {
-        let (id, victim) = house
-            .key(json!({ "name": "victim", "role": "operator" }))
-            .await;
+        let victim = json!({ "name": "victim", "role": "operator" });
+        let (id, victim) = house.key(victim).await;
         let stall = Stall::new(house.server.data_dir());
         let path = format!("/admin-keys/{id}");
         let revoke = tokio::spawn(call(house.api.clone(), (Method::DELETE, path, None)));
@@ -120,10 +111,10 @@ async fn key_revoked_before_the_decision_refuses_every_operation() {
         for _ in 0..3 {
             decisions_waiting(&house.api).await;
         }
-        let late: Vec<_> = calls
+        let late = calls
             .iter()
-            .map(|one| tokio::spawn(call(victim.clone(), one.clone())))
-            .collect();
+            .map(|one| tokio::spawn(call(victim.clone(), one.clone())));
+        let late: Vec<_> = late.collect();
         stall.until(&house.api, calls.len()).await;
         drop(stall);
         assert_eq!(revoke.await.unwrap().1, 200);
@@ -152,25 +143,15 @@ async fn body_finished_after_the_keys_end_is_refused_by_every_operation() {
     for expires in [None, Some(4)] {
         let role = json!({ "name": "v", "role": "operator", "expires_in_seconds": expires });
         let made = expect_json(house.admin(Method::POST, "/admin-keys", &role), 201).await;
-        let (id, key) = (
-            made["admin_key"]["id"].as_str().unwrap(),
-            made["key"].as_str().unwrap(),
-        );
+        let (id, key) = (text(&made, "/admin_key/id"), text(&made, "/key"));
         let headers = format!("authorization: Bearer {key}\r\ncontent-type: application/json\r\n");
-        let begun = bodies.iter().map(async |(method, path, body)| {
+        let mut held = Vec::new();
+        for (method, path, body) in &bodies {
             let body = body.as_ref().unwrap().to_string();
             let path = format!("/admin/v1{path}");
-            let held = Held::begin(
-                house.server.public(),
-                (method.as_str(), &path),
-                &headers,
-                body,
-            );
-            (format!("{method} {path}"), held.await)
-        });
-        let mut held = Vec::new();
-        for one in begun {
-            held.push(one.await);
+            let call = (method.as_str(), &*path);
+            let begun = Held::begin(house.server.public(), call, &headers, body);
+            held.push((format!("{method} {path}"), begun.await));
         }
         let before = house.actions().await.len();
         let ended = match expires {
@@ -180,21 +161,16 @@ async fn body_finished_after_the_keys_end_is_refused_by_every_operation() {
                 1
             }
             Some(_) => {
-                let api = house.api.with_admin_key(key);
-                let gone = || async {
-                    let request = api.admin(Method::GET, "/workspaces");
-                    house.send(request).await
-                };
+                let api = house.api.with_admin_key(&key);
+                let gone = || async { api.ask(Method::GET, "/workspaces").await.unwrap() };
                 until("the key to expire", gone, |answer| answer.status == 401).await;
                 0
             }
         };
         for (name, held) in held {
             let (status, answer) = held.finish().await;
-            assert!(
-                status == 401 && answer.contains("ADMIN_KEY_INVALID"),
-                "{name}: {answer}"
-            );
+            assert_eq!(status, 401, "{name}: {answer}");
+            assert_contains(&answer, "ADMIN_KEY_INVALID");
         }
         assert_eq!(house.actions().await.len(), before + ended);
     }
