@@ -9,8 +9,8 @@ use crate::report::{Goal, Report};
 use crate::rounds;
 use anyhow::Result;
 use std::hint::black_box;
+use tokenward_core::check::{Facts, Presented, Verdict};
 use tokenward_core::time::Clock;
-use tokenward_core::verdict::{Facts, Presented, Verdict};
 use tokenward_core::{Environment, Replica};
 
 /// Checks in one measurement.

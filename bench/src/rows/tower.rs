@@ -21,7 +21,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokenward_core::verdict::Presented;
+use tokenward_core::check::Presented;
 use tokenward_tower::{
     CheckLayer, Checker, Endpoint, Environment, PeerAddr, Permit, Replica, Verdict,
 };

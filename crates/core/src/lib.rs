@@ -22,7 +22,7 @@
 //! - [`credential`], [`digest`], [`seal`], [`at_rest`]: what is secret, and how it is kept.
 //! - [`client`], [`slot`], [`label`], [`restrictions`]: the durable state of an API client.
 //! - [`generate`], [`change`], [`audit`]: the decision to issue a token, what a decision writes, and the log of it.
-//! - [`replica`], [`verdict`], [`lease`]: the state in memory, the answer to a check, and how long it may be given.
+//! - [`replica`], [`check`], [`lease`]: the state in memory, the answer to a check, and how long it may be given.
 //! - [`sublease`], [`attach`], [`cluster`]: the protocols with attached replicas and among nodes.
 
 pub mod address;
@@ -30,6 +30,7 @@ pub mod at_rest;
 pub mod attach;
 pub mod audit;
 pub mod change;
+pub mod check;
 pub mod client;
 pub mod client_id_codec;
 pub mod cluster;
@@ -40,7 +41,7 @@ pub mod hex;
 pub mod ids;
 pub mod label;
 pub mod lease;
-pub mod presented;
+
 pub mod replica;
 pub mod restrictions;
 pub mod scan;
@@ -49,9 +50,10 @@ pub mod slot;
 pub mod sources;
 pub mod sublease;
 pub mod time;
-pub mod verdict;
+pub mod token_header;
 
 pub use change::Change;
+pub use check::{Denial, Facts, Permit, Verdict};
 pub use client::{ApiClient, Settings};
 pub use credential::{AccessToken, AdminKey, ClientSecret};
 pub use digest::{Digest, DigestKey, Keyring};
@@ -59,4 +61,3 @@ pub use ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId, Workspace
 pub use replica::Replica;
 pub use slot::Slot;
 pub use time::Timestamp;
-pub use verdict::{Denial, Facts, Permit, Verdict};

@@ -4,9 +4,9 @@
 use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::value::{Row, Statement, Value};
+use tokenward_core::check::Denial;
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::time::Timestamp;
-use tokenward_core::verdict::Denial;
 
 /// Days a count is kept: a month to look back on, and some to spare.
 pub const DAYS_KEPT: u32 = 35;

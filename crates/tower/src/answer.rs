@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::json;
-use tokenward_core::verdict::denial::{Figure, Refusal};
+use tokenward_core::check::denial::{Figure, Refusal};
 use uuid::Uuid;
 
 /// The answer to a refused request with these headers.

@@ -7,9 +7,9 @@ use http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokenward_core::verdict::denial::Refusal;
-use tokenward_core::verdict::{Denial, Facts, Presented};
-use tokenward_core::{Environment, address, presented};
+use tokenward_core::check::denial::Refusal;
+use tokenward_core::check::{Denial, Facts, Presented};
+use tokenward_core::{Environment, address, token_header};
 
 /// The answer of a check.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl Checker {
             Kind::Replica(replica) => self.by(replica, headers, address),
             Kind::Node(node) => {
                 // What is wrong with it is the node's to say, in its own order: an unknown product comes first.
-                let tokens: &[&str] = match presented::access_token(headers) {
+                let tokens: &[&str] = match token_header::access_token(headers) {
                     Presented::One("") => &["-"],
                     Presented::One(token) => &[token],
                     Presented::Missing => &[],
@@ -143,7 +143,7 @@ impl Checker {
             product: &self.product,
             address,
         };
-        match replica.check(presented::access_token(headers), &facts) {
+        match replica.check(token_header::access_token(headers), &facts) {
             tokenward_core::Verdict::Permit(permit) => {
                 Verdict::Permit(Permit::of_replica(permit, Arc::clone(&self.product)))
             }

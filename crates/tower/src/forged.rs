@@ -2,7 +2,7 @@
 //! request.
 
 use http::{HeaderMap, HeaderName, header};
-use tokenward_core::presented::TOKEN_HEADER;
+use tokenward_core::token_header::TOKEN_HEADER;
 
 static TOKEN: HeaderName = HeaderName::from_static(TOKEN_HEADER);
 

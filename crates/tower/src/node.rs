@@ -15,8 +15,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokenward_core::Environment;
-use tokenward_core::presented::TOKEN_HEADER;
-use tokenward_core::verdict::Denial;
+use tokenward_core::check::Denial;
+use tokenward_core::token_header::TOKEN_HEADER;
 use uuid::Uuid;
 
 /// How long a check may take before nobody vouches: a request stalled longer is better tried again.

@@ -9,7 +9,7 @@ use crate::tree::{File, Tree};
 
 /// Where the error codes of the wire are written.
 const HOMES: &[&str] = &[
-    "crates/core/src/verdict/denial.rs",
+    "crates/core/src/check/denial.rs",
     "crates/server/src/http/",
     "crates/server/src/auth/",
     "crates/server/src/listeners/",

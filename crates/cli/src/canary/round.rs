@@ -151,7 +151,7 @@ impl<'a> Canary<'a> {
         token.set_sensitive(true);
         let request = self.http.get(self.through.clone());
         let answer = request
-            .header(tokenward_core::presented::TOKEN_HEADER, token)
+            .header(tokenward_core::token_header::TOKEN_HEADER, token)
             .send()
             .await
             .map_err(|error| format!("{} did not answer: {}", self.through, error.without_url()))?;

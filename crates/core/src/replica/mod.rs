@@ -6,10 +6,10 @@
 //! node that must reload makes a new one, and running checks finish on the old.
 
 mod apply;
-/// The check reads this module's private state, and is what readers look for first: hence the place of its file.
-#[path = "../check.rs"]
-mod check;
 mod copy;
+/// The check reads this module's private state, and is what readers look for first: hence the place of its file.
+#[path = "../check/decide.rs"]
+mod decide;
 mod index;
 mod packed_slot;
 mod table;
@@ -19,6 +19,7 @@ mod tests;
 pub use apply::{CannotApply, LoadedClient, Loading};
 pub use copy::{Copying, Part};
 
+use crate::check::LabelText;
 use crate::client::ApiClient;
 use crate::digest::Keyring;
 use crate::ids::{ClientId, ClientNo, ProductNo, WorkspaceId};
@@ -26,7 +27,6 @@ use crate::lease::Lease;
 use crate::restrictions::Restrictions;
 use crate::slot::Previous;
 use crate::time::BootInstant;
-use crate::verdict::LabelText;
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};

@@ -2,10 +2,10 @@
 //! nowhere else.
 
 use super::table::{COLD_WORDS, HOT_WORDS, LABEL_WORDS};
+use crate::check::LabelText;
 use crate::digest::{Digest, KeyId};
 use crate::slot::{EndReason, FORMERS, Slot};
 use crate::time::Timestamp;
-use crate::verdict::LabelText;
 
 /// Never: the end of a token without an end.
 const NEVER: i64 = i64::MAX;

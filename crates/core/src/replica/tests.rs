@@ -2,6 +2,7 @@
 
 use super::{Replica, index};
 use crate::change::Change;
+use crate::check::{Denial, Facts, Presented, Verdict};
 use crate::client::{ApiClient, OnRepeat, Product, Settings, Workspace};
 use crate::credential::AccessToken;
 use crate::digest::{DigestKey, KeyId, Keyring};
@@ -10,7 +11,6 @@ use crate::label::{Label, Name, Slug};
 use crate::restrictions::Networks;
 use crate::slot::{Slot, TokenRecord};
 use crate::time::{BootInstant, Clock, Timestamp};
-use crate::verdict::{Denial, Facts, Presented, Verdict};
 use std::sync::Arc;
 use uuid::Uuid;
 

@@ -3,10 +3,10 @@
 
 use crate::world::Seen;
 use std::collections::BTreeSet;
+use tokenward_core::check::Denial;
 use tokenward_core::generate::IssueOptions;
 use tokenward_core::ids::Environment;
 use tokenward_core::time::Timestamp;
-use tokenward_core::verdict::Denial;
 
 /// How many tokens before the newest are remembered.
 const REMEMBERED: usize = 3;

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use tokenward_core::attach::ReplicaKeys;
 use tokenward_core::change::{Change, FORMAT};
+use tokenward_core::check::{Presented, Verdict};
 use tokenward_core::ids::Environment;
 use tokenward_core::replica::{CannotApply, Replica};
-use tokenward_core::verdict::{Presented, Verdict};
 
 /// A change as an attached replica gets it.
 fn fed(change: &Change) -> Vec<Change> {

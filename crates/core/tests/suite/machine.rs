@@ -7,11 +7,11 @@ use crate::world::{HOME, PRODUCTS, Seen, World, settings};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use tokenward_core::change::EPOCH_GENERATIONS;
+use tokenward_core::check::Presented;
 use tokenward_core::client::OnRepeat;
 use tokenward_core::generate::{self, IssueOptions, Rejection};
 use tokenward_core::ids::{Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
-use tokenward_core::verdict::Presented;
 
 const CLIENTS: u32 = 3;
 const QUOTA: u32 = 6;

@@ -4,10 +4,10 @@
 use crate::world::{AT_START, START, World, facts, one, settings};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokenward_core::change::{Change, FORMAT};
+use tokenward_core::check::{Presented, Verdict};
 use tokenward_core::client::{Settings, Workspace};
 use tokenward_core::ids::{ClientNo, Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
-use tokenward_core::verdict::{Presented, Verdict};
 
 /// Rounds of changes at least, and checks answered beside them at least.
 const ROUNDS: u64 = 20_000;

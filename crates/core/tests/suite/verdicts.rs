@@ -2,14 +2,14 @@
 
 use crate::world::{HOME, START, Seen, World, facts, handover, one, settings, superseded};
 use tokenward_core::change::{Change, EPOCH_GENERATIONS};
+use tokenward_core::check::denial::Refusal;
+use tokenward_core::check::{Denial, Presented, Verdict};
 use tokenward_core::client::Product;
 use tokenward_core::generate;
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo};
 use tokenward_core::label::Label;
 use tokenward_core::restrictions::Networks;
 use tokenward_core::time::BootInstant;
-use tokenward_core::verdict::denial::Refusal;
-use tokenward_core::verdict::{Denial, Presented, Verdict};
 use uuid::Uuid;
 
 const PERMIT_1: Seen = Seen::Permit { generation: 1 };

@@ -2,11 +2,11 @@
 //! client's id learns nothing about it, in whatever state it is.
 
 use crate::world::{HOME, Seen, World, handover, one, random, settings, superseded};
+use tokenward_core::check::denial::Refusal;
+use tokenward_core::check::{Denial, Presented};
 use tokenward_core::credential::AccessToken;
 use tokenward_core::ids::{ClientId, Environment, ProductNo};
 use tokenward_core::restrictions::Networks;
-use tokenward_core::verdict::denial::Refusal;
-use tokenward_core::verdict::{Denial, Presented};
 use uuid::Uuid;
 
 type Story = fn(&mut World, u32, &str);

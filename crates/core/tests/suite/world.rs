@@ -5,6 +5,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokenward_core::change::{Change, EPOCH_GENERATIONS, FORMAT};
+use tokenward_core::check::denial::Refusal;
+use tokenward_core::check::{Denial, Facts, Introspection, Permit, Presented, Verdict};
 use tokenward_core::client::{
     ApiClient, ClientState, OnRepeat, Product, SecretRecord, Settings, Workspace,
 };
@@ -17,8 +19,6 @@ use tokenward_core::replica::Replica;
 use tokenward_core::restrictions::Networks;
 use tokenward_core::slot::{EndReason, Slot};
 use tokenward_core::time::{BootInstant, Clock, MICROS_PER_SECOND, Timestamp};
-use tokenward_core::verdict::denial::Refusal;
-use tokenward_core::verdict::{Denial, Facts, Introspection, Permit, Presented, Verdict};
 use uuid::Uuid;
 
 /// The start of every test's time: 2026-11-23T10:15:30Z.

@@ -62,7 +62,7 @@ pub enum CheckTokenHeader {
     Authorization,
 }
 
-impl From<CheckTokenHeader> for tokenward_core::presented::TokenHeader {
+impl From<CheckTokenHeader> for tokenward_core::token_header::TokenHeader {
     fn from(header: CheckTokenHeader) -> Self {
         match header {
             CheckTokenHeader::Both => Self::Both,

@@ -12,11 +12,11 @@ use crate::http::envelope::Told;
 use crate::net::addresses::Peer;
 use crate::net::caller::Caller;
 use crate::trace_context::Traced;
-use crate::verbs::check::CheckAnswer;
+use crate::verbs::counted_check::CheckAnswer;
 use bytes::Bytes;
 use http::{HeaderValue, Response};
-use tokenward_core::verdict::Permit;
-use tokenward_core::verdict::denial::Refusal;
+use tokenward_core::check::Permit;
+use tokenward_core::check::denial::Refusal;
 
 /// Answers one question.
 pub(super) fn check(

@@ -6,7 +6,7 @@ use super::messages::{CheckRequest, Header};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use prost::Message;
-use tokenward_core::presented::TOKEN_HEADER;
+use tokenward_core::token_header::TOKEN_HEADER;
 
 /// What the check reads of a request.
 static READ: [HeaderName; 3] = [

@@ -3,7 +3,7 @@
 use base64::Engine;
 use http::{HeaderMap, header};
 use tokenward_core::ClientSecret;
-use tokenward_core::presented::scheme;
+use tokenward_core::token_header::scheme;
 use zeroize::Zeroizing;
 
 /// Clear's header of a client secret.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokenward_core::change::Change;
+use tokenward_core::check::{Facts, Presented, Verdict};
 use tokenward_core::client::{ApiClient, ClientState, Product, SecretRecord, Settings, Workspace};
 use tokenward_core::credential::ClientSecret;
 use tokenward_core::digest::KeyId;
@@ -17,7 +18,6 @@ use tokenward_core::generate::Answer;
 use tokenward_core::ids::{ClientId, ClientNo, Environment, ProductNo, WorkspaceId};
 use tokenward_core::label::Slug;
 use tokenward_core::time::{BootInstant, Clock, Timestamp};
-use tokenward_core::verdict::{Facts, Presented, Verdict};
 use tokenward_store::people::Record;
 use tokenward_store::{
     About, Decided, Failure, Keys, NodeIdentity, Options, ReadSet, Store, StoreError, TERM, View,

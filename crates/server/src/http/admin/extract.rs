@@ -15,8 +15,8 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use tokenward_core::AdminKey;
-use tokenward_core::presented::scheme;
 use tokenward_core::time::Clock as _;
+use tokenward_core::token_header::scheme;
 use tokenward_store::Credential;
 use uuid::Uuid;
 

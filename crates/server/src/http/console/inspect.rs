@@ -5,12 +5,12 @@
 use super::clients::seen;
 use super::credentials::Recognised;
 use super::prelude::*;
-use crate::verbs::check::{Counted, examine};
+use crate::verbs::counted_check::{Counted, examine};
 use crate::verbs::{admin_keys, credential_notes, products};
 use std::net::IpAddr;
+use tokenward_core::check::denial::Figure;
+use tokenward_core::check::{Facts, Presented};
 use tokenward_core::client::{AdminKeyRecord, Product, SecretRecord};
-use tokenward_core::verdict::denial::Figure;
-use tokenward_core::verdict::{Facts, Presented};
 use tokenward_core::{AccessToken, AdminKey, ClientSecret};
 
 /// What was found out about a token.

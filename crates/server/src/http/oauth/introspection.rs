@@ -12,7 +12,7 @@ use crate::net::addresses::Peer;
 use crate::net::caller::Asked;
 use crate::net::caller::Caller;
 use crate::trace_context::Traced;
-use crate::verbs::check::{self, Counted};
+use crate::verbs::counted_check::{Counted, examine};
 use crate::verbs::issuance;
 use axum::extract::{ConnectInfo, Request, State};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -20,10 +20,10 @@ use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
-use tokenward_core::presented::scheme;
+use tokenward_core::check::denial::Refusal;
+use tokenward_core::check::{Denial, Facts, Introspection, Presented};
 use tokenward_core::time::Clock;
-use tokenward_core::verdict::denial::Refusal;
-use tokenward_core::verdict::{Denial, Facts, Introspection, Presented};
+use tokenward_core::token_header::scheme;
 use tokenward_core::{AccessToken, Environment};
 
 /// Lines about products that do not exist in a minute: a resource server that is set up wrongly asks at each request.
@@ -223,7 +223,7 @@ fn is_good_for(
         product,
         address: stated.client_ip,
     };
-    match check::examine(&app.data, Presented::One(text), &facts, counted) {
+    match examine(&app.data, Presented::One(text), &facts, counted) {
         Ok(_) => Ok(true),
         Err(Refusal::Denied(denial)) => {
             if denial == Denial::ProductUnknown

@@ -11,9 +11,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use tally::Tally;
 use tokenward_core::attach::Permitted;
+use tokenward_core::check::{Denial, Permit};
 use tokenward_core::ids::{ClientNo, ProductNo};
 use tokenward_core::time::Timestamp;
-use tokenward_core::verdict::{Denial, Permit};
 use tokenward_store::counts::{CheckCount, Outcome, SourceUse};
 use tokenward_system::PerThread;
 

@@ -1,12 +1,12 @@
-//! The check: may a request with this token pass? It is decided from memory, and counted.
+//! A check as the server answers it: the core decides (`core/src/check/decide.rs`), and here it is counted and what is refused is noted.
 
 use super::prelude::*;
 use crate::logs::Limit;
 use crate::metering::denials::Denied;
 use crate::net::addresses;
 use crate::trace_context::Traced;
-use tokenward_core::verdict::denial::Refusal;
-use tokenward_core::verdict::{Denial, Facts, Permit, Presented, Verdict};
+use tokenward_core::check::denial::Refusal;
+use tokenward_core::check::{Denial, Facts, Permit, Presented, Verdict};
 use tokenward_core::{AccessToken, Environment};
 use tokenward_store::counts::Outcome;
 

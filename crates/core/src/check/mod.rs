@@ -1,5 +1,6 @@
-//! The answer to one request: may it pass? Three verdicts, and reasons that are told only to those
-//! who hold the real token. The deciding itself is in [`crate::replica`]; nothing here can wait.
+//! The check: may a request with this token pass? Three verdicts, and reasons that are told only to those
+//! who hold the real token. `decide.rs` decides it from the state in memory, and so is a part of [`crate::replica`]; nothing
+//! here can wait.
 
 pub mod denial;
 

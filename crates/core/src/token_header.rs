@@ -1,7 +1,7 @@
 //! The access token that a request presents. It is read strictly: two tokens where one belongs are refused, and none of
 //! them is chosen.
 
-use crate::verdict::Presented;
+use crate::check::Presented;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Clear's header of an access token.

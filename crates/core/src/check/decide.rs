@@ -6,13 +6,13 @@
 
 use super::packed_slot::{self, LabelCell, Words};
 use super::{Replica, table};
+use crate::check::denial::Refusal;
+use crate::check::{Denial, Examined, Facts, Introspection, Permit, Presented, Verdict};
 use crate::credential::{AccessToken, ClientSecret};
 use crate::digest::{Digest, KeyId};
 use crate::ids::{ClientNo, ProductNo, WorkspaceId};
 use crate::slot::{EndReason, Previous};
 use crate::time::{Clock, Timestamp};
-use crate::verdict::denial::Refusal;
-use crate::verdict::{Denial, Examined, Facts, Introspection, Permit, Presented, Verdict};
 use std::sync::atomic::Ordering;
 
 /// Which of a client's tokens the presented one is.
