@@ -63,7 +63,6 @@ impl Run {
         self.clients.push((id, [Some(secret), None]));
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each kind of step")]
     async fn take(&mut self, step: Step) {
         let chosen = |wanted: usize| wanted % self.clients.len();
         let house = &self.house;

@@ -56,7 +56,9 @@ async fn there_is_one_notice_of_a_key_and_the_cursor_moves_with_it(place: Arc<Pl
     let acme = WorkspaceId(uuid());
     assert_eq!(reader.followed().await.unwrap(), 0);
     let first = notice("a", Target::Mail, acme, 0);
-    house.note(made(Some(5), &[first.clone()])).await;
+    house
+        .note(made(Some(5), std::slice::from_ref(&first)))
+        .await;
     let again = notice("a", Target::Mail, acme, 1);
     let other = notice("b", Target::Mail, acme, 2);
     house.note(made(Some(9), &[again, other.clone()])).await;
