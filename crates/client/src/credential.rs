@@ -16,15 +16,15 @@ const MOST_SECRET_CHARS: usize = 512;
 pub struct Malformed;
 
 /// An access token of any shape, up to 256 characters: opens business APIs.
-pub type AccessToken = Credential<MOST_TOKEN_CHARS>;
+pub type AccessToken = OpaqueCredential<MOST_TOKEN_CHARS>;
 
 /// A client secret of any shape, up to 512 characters: buys access tokens.
-pub type ClientSecret = Credential<MOST_SECRET_CHARS>;
+pub type ClientSecret = OpaqueCredential<MOST_SECRET_CHARS>;
 
 /// A credential of at most so many characters.
-pub struct Credential<const MOST_CHARS: usize>(Zeroizing<String>);
+pub struct OpaqueCredential<const MOST_CHARS: usize>(Zeroizing<String>);
 
-impl<const MOST_CHARS: usize> Credential<MOST_CHARS> {
+impl<const MOST_CHARS: usize> OpaqueCredential<MOST_CHARS> {
     /// Takes visible ASCII characters; white space around them is dropped.
     ///
     /// # Errors
@@ -50,9 +50,9 @@ impl<const MOST_CHARS: usize> Credential<MOST_CHARS> {
     }
 }
 
-impl<const MOST_CHARS: usize> fmt::Debug for Credential<MOST_CHARS> {
+impl<const MOST_CHARS: usize> fmt::Debug for OpaqueCredential<MOST_CHARS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credential(redacted)")
+        f.write_str("OpaqueCredential(redacted)")
     }
 }
 
