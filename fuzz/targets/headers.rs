@@ -17,8 +17,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use libfuzzer_sys::fuzz_target;
 use tokenward_core::address;
-use tokenward_core::token_header::{TOKEN_HEADER, access_token};
 use tokenward_core::check::Presented;
+use tokenward_core::token_header::{TOKEN_HEADER, access_token};
 
 fuzz_target!(|data: &[u8]| {
     let headers = read(data);

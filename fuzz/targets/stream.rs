@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use tokenward_core::attach::{Greeting, Nonce, ReplicaKeys, Side, ToNode, ToReplica, channel};
+use tokenward_core::check::{Facts, Presented};
 use tokenward_core::digest::{DigestKey, KeyId, Keyring};
 use tokenward_core::time::{BootInstant, Clock, Timestamp};
-use tokenward_core::check::{Facts, Presented};
 use tokenward_core::{Environment, Replica, Verdict};
 
 struct Still;
