@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use crate::{fuzz, suites, tidy, tree};
 
-/// Seconds of fuzzing in a whole test run: enough to see the machinery and the targets alive.
+/// The fuzzing in a whole test run: enough to see the machinery and the targets alive.
 const FUZZ_SMOKE: [&str; 2] = ["--seconds", "30"];
 
 /// Formatting, style laws, lints, documentation: everything that needs no running program.
@@ -127,12 +127,13 @@ fn all_tests(counts: &mut Counts) -> Result<()> {
     println!("== tests");
     let tests = suites::run(counts);
     let examples = ["test", "--workspace", "--locked", "--no-fail-fast", "--doc"];
-    counted_step(
+    let documented = counted_step(
         "examples in the documentation",
         &mut cargo(&examples),
         counts,
-    )?;
+    );
     tests?;
+    documented?;
     let ignored = counts.ignored;
     ensure!(
         ignored == 0,

@@ -15,45 +15,67 @@ const MOST_SECRET_CHARS: usize = 512;
 #[error("not a credential: it is empty, too long, or has characters other than visible ASCII")]
 pub struct Malformed;
 
-/// An access token of any shape, up to 256 characters: opens business APIs.
-pub type AccessToken = OpaqueCredential<MOST_TOKEN_CHARS>;
+/// An access token of any shape: opens business APIs.
+pub struct AccessToken(Zeroizing<String>);
 
-/// A client secret of any shape, up to 512 characters: buys access tokens.
-pub type ClientSecret = OpaqueCredential<MOST_SECRET_CHARS>;
+/// A client secret of any shape: buys access tokens.
+pub struct ClientSecret(Zeroizing<String>);
 
-/// A credential of at most so many characters.
-pub struct OpaqueCredential<const MOST_CHARS: usize>(Zeroizing<String>);
-
-impl<const MOST_CHARS: usize> OpaqueCredential<MOST_CHARS> {
-    /// Takes visible ASCII characters; white space around them is dropped.
+impl AccessToken {
+    /// Takes a token of 1 to 256 visible ASCII characters; white space around it is dropped.
     ///
     /// # Errors
-    /// When the text is empty, too long, or has other characters.
+    /// When the text is empty, longer, or has other characters.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let text = text.trim();
-        let fits = (1..=MOST_CHARS).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_graphic());
-        fits.then(|| Self(Zeroizing::new(text.to_owned())))
-            .ok_or(Malformed)
+        opaque(text, MOST_TOKEN_CHARS).map(Self)
     }
 
-    /// The credential as it travels.
+    /// The token as it travels.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether both are the same, in constant time.
+    /// Whether both are the same token, in constant time.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 }
 
-impl<const MOST_CHARS: usize> fmt::Debug for OpaqueCredential<MOST_CHARS> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OpaqueCredential(redacted)")
+impl ClientSecret {
+    /// Takes a secret of 1 to 512 visible ASCII characters; white space around it is dropped.
+    ///
+    /// # Errors
+    /// When the text is empty, longer, or has other characters.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        opaque(text, MOST_SECRET_CHARS).map(Self)
     }
+
+    /// The secret as it travels.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(redacted)")
+    }
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientSecret(redacted)")
+    }
+}
+
+fn opaque(text: &str, most: usize) -> Result<Zeroizing<String>, Malformed> {
+    let text = text.trim();
+    let fits = (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| Zeroizing::new(text.to_owned()))
+        .ok_or(Malformed)
 }
 
 #[cfg(test)]

@@ -74,6 +74,6 @@ pub mod secret;
 mod source;
 mod timer;
 
-pub use credential::{AccessToken, ClientSecret, Malformed, OpaqueCredential};
+pub use credential::{AccessToken, ClientSecret, Malformed};
 pub use protocol::{Entry, Policy, TokenError};
 pub use source::{Counts, NotAHome, Options, TokenSource};

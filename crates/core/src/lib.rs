@@ -41,7 +41,6 @@ pub mod hex;
 pub mod ids;
 pub mod label;
 pub mod lease;
-
 pub mod replica;
 pub mod restrictions;
 pub mod scan;

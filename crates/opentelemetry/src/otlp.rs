@@ -37,6 +37,9 @@ const STOP: Duration = Duration::from_secs(2);
 /// Lines about a collector that is away, in a minute.
 static FAILED: Limit = Limit::new(1, 60);
 
+/// What log lines are written under: the name that filters of the server know.
+const LOG: &str = "tokenward_server::traces";
+
 /// Where spans are sent to, under an endpoint (OTLP 1.9, "OTLP/HTTP Request").
 const PATH: &str = "v1/traces";
 
@@ -142,7 +145,7 @@ impl Exporter for Batches {
         let _ = self.processor.shutdown_with_timeout(STOP);
         let left = self.waiting.load(Ordering::Relaxed);
         if left > 0 {
-            tracing::warn!(spans = left, "the collector did not take all spans");
+            tracing::warn!(target: LOG, spans = left, "the collector did not take all spans");
         }
     }
 }
@@ -246,6 +249,7 @@ impl SpanExporter for Counted {
                 if let Some(left_out) = FAILED.admit(SystemClock.boot()) {
                     let left_out = (left_out > 0).then_some(left_out);
                     tracing::warn!(
+                        target: LOG,
                         spans = count,
                         left_out,
                         "spans are lost, the collector at otlp_endpoint did not take them: {error}"

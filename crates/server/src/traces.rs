@@ -177,9 +177,11 @@ impl Traces {
     /// # Errors
     /// A sentence for the operator.
     pub(crate) fn start(config: &Config, spans: &Spans) -> Result<Option<Self>, String> {
-        check(config)?;
+        let Some(otlp) = OTLP.get() else {
+            return check(config).map(|()| None);
+        };
         let endpoint = config.collector().map_err(|error| error.to_string())?;
-        let Some((otlp, endpoint)) = OTLP.get().zip(endpoint) else {
+        let Some(endpoint) = endpoint else {
             return Ok(None);
         };
         let node = config.node_name.clone().or_else(crate::net::host_name);

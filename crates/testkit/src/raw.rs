@@ -1,6 +1,6 @@
 //! Connections by hand, for what no HTTP client sends.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -28,13 +28,19 @@ pub fn connect(base: &str) -> TcpStream {
 }
 
 /// Sends bytes as they are to a base URL, and reads until the other end closes. It may do so before it has read all.
+///
+/// # Panics
+/// When the other end does not close.
 #[must_use]
 #[track_caller]
 pub fn exchange(base: &str, bytes: impl AsRef<[u8]>) -> String {
     let mut stream = connect(base);
     let _ = stream.write_all(bytes.as_ref());
     let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        let is_open = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        assert!(!is_open, "the connection was left open");
+    }
     String::from_utf8_lossy(&answer).into_owned()
 }
 

@@ -19,6 +19,8 @@ pub enum Network {
     Cut,
     /// Keeps connections, takes new ones, and passes nothing on: what a lost route looks like.
     Silent,
+    /// The same, and what was sent meanwhile never arrives: each connection that was used stays open and is of no use any more.
+    Lost,
 }
 
 /// A relay from a port of its own to one address. Ends with the value.
@@ -42,7 +44,8 @@ impl Shared {
         match self.network.load(Ordering::SeqCst) {
             0 => Network::Good,
             1 => Network::Cut,
-            _ => Network::Silent,
+            2 => Network::Silent,
+            _ => Network::Lost,
         }
     }
 
@@ -148,8 +151,10 @@ fn pass(shared: &Shared, mut from: TcpStream, mut to: TcpStream) {
     let _ = from.set_read_timeout(Some(LOOK));
     let _ = to.set_nodelay(true);
     let mut buffer = vec![0; 65_536];
+    let mut is_lost = false;
     while !shared.ended.load(Ordering::SeqCst) {
-        if shared.network() == Network::Silent {
+        is_lost |= shared.network() == Network::Lost;
+        if is_lost || shared.network() == Network::Silent {
             std::thread::park_timeout(LOOK);
             continue;
         }
@@ -209,6 +214,16 @@ mod tests {
         server.set_read_timeout(Some(LIMIT)).unwrap();
         server.read_exact(&mut byte).unwrap();
         assert_eq!(&byte, b"c", "it was kept");
+
+        relay.set(Network::Lost);
+        client.write_all(b"d").unwrap();
+        server
+            .set_read_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
+        assert!(server.read(&mut byte).is_err(), "nothing is passed on");
+        relay.set(Network::Good);
+        assert!(server.read(&mut byte).is_err(), "nor later");
+        server.set_read_timeout(Some(LIMIT)).unwrap();
 
         relay.set(Network::Cut);
         assert_eq!(server.read(&mut byte).unwrap_or(0), 0);

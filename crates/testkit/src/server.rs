@@ -347,6 +347,19 @@ impl Server {
         }
     }
 
+    /// Starts it again, which it must refuse with a failure and these parts of sentences.
+    ///
+    /// # Panics
+    /// When it starts, ends without a failure, or says something else.
+    #[track_caller]
+    pub fn refused_again(&mut self, parts: &[&str]) {
+        let Err(refused) = self.try_restart() else {
+            panic!("it started, and must not: {parts:?}");
+        };
+        assert!(!refused.status.success(), "{refused}");
+        crate::assert_contains_all(&refused.output, parts);
+    }
+
     /// [`Server::restart`] where a refusal is a possible outcome.
     ///
     /// # Errors

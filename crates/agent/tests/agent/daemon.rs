@@ -56,16 +56,19 @@ fn tells_every_place_and_only_then_ends_the_previous_token() {
         Some(text.contains(&format!("CLEARTAX_AUTH_TOKEN={}\n", bare()?))).filter(|same| *same)
     });
     wait_until("the end of the previous token", LIMIT, || !has_previous());
-    let metrics = exchange(
-        "GET",
-        &format!("http://127.0.0.1:{port}/metrics"),
-        &[],
-        None,
-    )
-    .1;
-    let metrics = String::from_utf8(metrics).unwrap();
+    let metrics = |headers: &[(&str, &str)]| {
+        let url = format!("http://127.0.0.1:{port}/metrics");
+        String::from_utf8(exchange("GET", &url, headers, None).1).unwrap()
+    };
+    let open = metrics(&[("accept", "application/openmetrics-text")]);
+    assert_contains(&open, "# TYPE tokenward_agent_generated counter\n");
+    assert_contains(&open, "# EOF");
+    let metrics = metrics(&[]);
     assert_contains(&metrics, "tokenward_agent_token_living{client=\"erp\"} 1");
     assert_contains(&metrics, "tokenward_agent_generated_total{client=\"erp\"}");
+    // Without that header the text format of Prometheus.
+    assert_contains(&metrics, "# TYPE tokenward_agent_generated_total counter\n");
+    assert!(!metrics.contains("# EOF"), "{metrics}");
     assert!(!metrics.contains("sandbox.1."));
 }
 

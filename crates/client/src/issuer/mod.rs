@@ -12,7 +12,7 @@ use crate::clock::ServerClock;
 use crate::credential::{AccessToken, ClientSecret};
 use crate::protocol::{Entry, Origin};
 use crate::secret::SecretSource;
-use reqwest::{Client, Method, RequestBuilder, Response, Url, header};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,7 +176,7 @@ impl Issuer {
     /// When the server refuses or gives no usable answer, or there is no client secret.
     pub async fn end_previous(&self) -> Result<(), Refusal> {
         let request = self.request(Method::DELETE, "/previous").await?;
-        self.answer(request, false).await.map(drop)
+        self.done(request).await
     }
 
     /// Revokes a token (RFC 7009) without making a new one. Tokenward only.
@@ -197,7 +197,18 @@ impl Issuer {
             .basic_auth(client, Some(secret.expose()))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body);
-        self.answer(request, false).await.map(drop)
+        self.done(request).await
+    }
+
+    /// Succeeds by the status alone: a body that breaks off undoes nothing (RFC 7009, section 2.2: clients ignore it).
+    async fn done(&self, request: RequestBuilder) -> Result<(), Refusal> {
+        let response = self.send(request).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        if status.is_success() {
+            return Ok(());
+        }
+        let body = read(response, false).await?;
+        Err(wire::refusal(status, &headers, &body))
     }
 
     /// The body of an answer that is no refusal; `made` says that it may be a token's.
@@ -210,7 +221,7 @@ impl Issuer {
         let status = response.status();
         let headers = response.headers().clone();
         let body = read(response, made).await?;
-        if status.is_success() {
+        if status == StatusCode::OK {
             Ok(body)
         } else {
             Err(wire::refusal(status, &headers, &body))

@@ -53,8 +53,8 @@ pub enum Reason {
 }
 
 impl Policy {
-    /// Why what a place holds will not do; none when it will. `chance`, from 0 to 1, is the holder's own share of jitter for this token: it
-    /// widens the margin by up to a tenth, so that many holders do not come at once.
+    /// Why what a place holds will not do; none when it will. `chance`, from 0 to 1, is the holder's own share of jitter for
+    /// this token: it widens the margin by up to a tenth, so that many holders do not come at once.
     #[must_use]
     pub fn judge(
         &self,

@@ -132,7 +132,8 @@ pub struct ServeArgs {
     #[arg(long, env = "TOKENWARD_DATABASE_URL_FILE", value_name = "FILE")]
     pub database_url_file: Option<PathBuf>,
     #[command(flatten)]
-    #[serde(flatten)]
+    // Read by itself: an error in a flattened key would name neither the key nor the line.
+    #[serde(skip)]
     /// TLS to that database.
     pub database_tls: DatabaseTls,
     /// Configuration file (TOML)
@@ -362,18 +363,22 @@ impl ServeArgs {
         let known = Self::keys();
         match table.keys().find(|key| !known.contains(key)) {
             Some(key) => Err(ConfigError(unknown_key(key, &known))),
-            None => toml::from_str(text).map_err(toml),
+            None => Ok(Self {
+                database_tls: toml::from_str(text).map_err(toml)?,
+                ..toml::from_str(text).map_err(toml)?
+            }),
         }
     }
 
     /// Every key, as the fields are named, and the other names of some.
     fn keys() -> Vec<String> {
-        let fields = serde_json::to_value(Self::default());
-        let fields = fields.unwrap_or_default();
-        let names = fields
-            .as_object()
-            .into_iter()
-            .flat_map(|map| map.keys().cloned());
+        let fields = [
+            serde_json::to_value(Self::default()),
+            serde_json::to_value(DatabaseTls::default()),
+        ];
+        let fields = fields.into_iter().flatten();
+        let maps = fields.filter_map(|fields| fields.as_object().cloned());
+        let names = maps.flat_map(|map| map.into_iter().map(|(name, _)| name));
         names.chain(ALIASES.map(str::to_owned)).collect()
     }
 

@@ -191,8 +191,12 @@ impl hyper::service::Service<http::Request<Incoming>> for Front {
                 let peer = SocketAddr::new(self.peer, 0);
                 request.extensions_mut().insert(ConnectInfo(peer));
                 let request = request.map(|body| answering.awaited(body));
-                let answer = tower::Service::call(&mut self.router.clone(), request);
-                Box::pin(async move { answer.await.unwrap_or_else(|never| match never {}) })
+                // Routed when it is polled: under the limits and the guard below.
+                let mut router = self.router.clone();
+                Box::pin(async move {
+                    let answer = tower::Service::call(&mut router, request).await;
+                    answer.unwrap_or_else(|never| match never {})
+                })
             }
         };
         let answered = async move {

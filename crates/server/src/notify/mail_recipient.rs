@@ -38,7 +38,7 @@ fn must_be_wanted(row: Option<&NoticeAddress>) -> End {
         (_, State::Confirmed) => return Ok(()),
         (_, State::Stopped) => "the owner of the address stopped notices",
         (None, _) => "no API client names the address any more",
-        (Some(_), _) => "the address is not confirmed",
+        (Some(_), State::Pending | State::Unknown) => "the address is not confirmed",
     };
     Err(Undelivered::given_up(why))
 }

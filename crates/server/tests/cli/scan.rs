@@ -2,6 +2,7 @@
 
 use crate::run::{erp, program, run, server};
 use serde_json::Value;
+use std::io::Write as _;
 use tokenward_testkit::{Ran, assert_contains, assert_lacks, text};
 
 /// The finds of a scan with `--json` as file names and states, in order.
@@ -85,11 +86,14 @@ fn standard_input_is_scanned_and_an_unreachable_server_is_said() {
     let server = server();
     let secret = erp(&server);
     drop(server);
-    let folder = tempfile::tempdir().unwrap();
-    let input = folder.path().join("input");
-    std::fs::write(&input, format!("line\nkey {secret}\n")).unwrap();
+    // A pipe, as behind `git log -p`.
+    let (input, mut writer) = std::io::pipe().unwrap();
+    writer
+        .write_all(format!("line\nkey {secret}\n").as_bytes())
+        .unwrap();
+    drop(writer);
     let mut command = program();
-    command.stdin(std::fs::File::open(&input).unwrap());
+    command.stdin(input);
     let line = "scan --online --url http://127.0.0.1:9 --internal-url http://127.0.0.1:9 -";
     let scan = Ran::of(&mut command, line);
     let found = scan.expect(1);

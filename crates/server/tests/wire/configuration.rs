@@ -13,6 +13,8 @@ use tokenward_testkit::{
 const REFUSED: &str = r#"
 quota_per_dya = 5 -> quota_per_dya
 quota_per_day = 0 -> quota_per_day
+quota_per_day = "x" -> quota_per_day
+database_channel_binding = true -> database_channel_binding
 trusted_proxies = ["10.0.0.1/8"] -> host bits
 environment_hosts = { "a.example.com" = "staging" } -> staging
 quota_per_dya = 5 -> Did you mean "quota_per_day"?

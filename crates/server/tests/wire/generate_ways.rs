@@ -111,9 +111,11 @@ async fn in_a_hand_over_two_tokens_live_until_one_is_ended() {
     let nothing = house.authz(Method::DELETE, "/previous", &erp.secret).await;
     assert_eq!(nothing.expect(200).json(), json!({ "ended": false }));
 
-    // Without asking, the seed's rule holds; asking for too much gives nothing.
-    let fourth = house.token(&erp).await;
+    // Without asking, or asking for none, the seed's rule holds; asking for too much gives nothing.
+    let alone = house.handover(&erp, 0).await.token();
     house.denies(&third.access_token, "TOKEN_SUPERSEDED").await;
+    let fourth = house.token(&erp).await;
+    house.denies(&alone.access_token, "TOKEN_SUPERSEDED").await;
     let refused = house.handover(&erp, 61).await;
     assert_snapshot!(seen(&refused), @r#"400 HANDOVER_TOO_LONG: The hand-over is longer than this API client allows (handover_max_seconds). {"handover_max_seconds":60}"#);
     let words = "

@@ -766,6 +766,10 @@ mod tests {
             ("postgres://u@db/t?sslmode=verify-ca", VerifyCa),
             ("postgres://u@localhost/t?sslrootcert=/ca", VerifyFull),
             ("postgres://u@[::1]/t?channel_binding=require", VerifyFull),
+            (
+                "postgres://u@localhost/t?channel_binding=require",
+                VerifyFull,
+            ),
             ("postgres://u:p?sslmode=disable@db/t", VerifyFull),
         ] {
             let target = Target::parse(url, "t").unwrap();

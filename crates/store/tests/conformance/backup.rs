@@ -92,6 +92,7 @@ fn a_backup_that_lets_the_log_grow_too_far_is_given_up() {
             })
         });
         let given_up = copy.await.unwrap().unwrap_err();
+        assert!(matches!(given_up, StoreError::Refused(_)), "{given_up}");
         assert_contains(&given_up.to_string(), "--max-log-growth");
         assert!(!to.exists() && !place.folder.path().join("slow.db.part").exists());
     });
@@ -106,14 +107,17 @@ fn a_backup_takes_no_file_away_and_leaves_no_half() {
         std::fs::write(&kept, "not ours").unwrap();
         let refused = |from: &Path, to: &Path| {
             let copied = backup(from, to, LOG_GROWTH_MAX, |_, _| {});
-            copied.unwrap_err().to_string()
+            let error = copied.unwrap_err();
+            assert!(matches!(error, StoreError::Refused(_)), "{error}");
+            error.to_string()
         };
         assert_contains(&refused(&place.path(), &kept), "kept.db exists");
         assert_eq!(std::fs::read(&kept).unwrap(), b"not ours");
         let nowhere = refused(&place.path(), &folder.join("missing/copy.db"));
         assert_contains(&nowhere, "cannot write");
         assert_contains(&nowhere, "missing");
-        let garbage = refused(&kept, &folder.join("copy.db"));
+        let garbage = backup(&kept, &folder.join("copy.db"), LOG_GROWTH_MAX, |_, _| {});
+        let garbage = garbage.unwrap_err().to_string();
         assert_contains(&garbage, "damaged or not Tokenward's");
         assert_contains(&garbage, "kept.db");
         let names = std::fs::read_dir(folder).unwrap();

@@ -63,6 +63,7 @@ impl Run {
         self.clients.push((id, [Some(secret), None]));
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of step")]
     async fn take(&mut self, step: Step) {
         let chosen = |wanted: usize| wanted % self.clients.len();
         let house = &self.house;
@@ -203,7 +204,11 @@ impl Run {
                         revoked_at: revoked.then_some(view.now),
                     }),
                 };
-                house.put(ReadSet::default(), put).await;
+                let reads = ReadSet {
+                    admin_keys: true,
+                    ..ReadSet::default()
+                };
+                house.put(reads, put).await;
             }
             Step::EndAndIssue { client } => self.end_and_issue(chosen(client)).await,
             Step::Wait { seconds } => house.clock().wait(seconds),

@@ -293,12 +293,13 @@ impl Connection {
                 // Kubernetes projects it with a mode of its own choosing.
                 let jwt = crate::destination::read_file(jwt_file, 16 * 1024);
                 let jwt = jwt.ok().flatten().unwrap_or_default();
-                let what = "the service account's JWT cannot be read";
+                let what = "the service account's JWT cannot be read or is empty";
                 let jwt = std::str::from_utf8(&jwt)
                     .ok()
+                    .map(str::trim)
                     .filter(|jwt| !jwt.is_empty())
                     .ok_or_else(|| DestinationError::misconfigured(place, what))?;
-                (mount, json(&[("role", role), ("jwt", jwt.trim())]))
+                (mount, json(&[("role", role), ("jwt", jwt)]))
             }
         };
         let path = format!("/v1/auth/{}/login", mount.trim_matches('/'));

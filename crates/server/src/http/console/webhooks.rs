@@ -86,8 +86,10 @@ async fn shown(
         let (state, tone) = match notices::state(notice) {
             NoticeState::Delivered => ("Delivered", "good"),
             NoticeState::GivenUp => ("Failed", "bad"),
-            _ if notice.attempts == 0 => ("Pending", "idle"),
-            _ => ("Retrying", "warn"),
+            NoticeState::Waiting | NoticeState::Unknown => match notice.attempts {
+                0 => ("Pending", "idle"),
+                _ => ("Retrying", "warn"),
+            },
         };
         let client = notice.made.client;
         NoticeLine {
@@ -159,7 +161,7 @@ fn address(at: &Workspace, row: &NoticeAddress) -> AddressLine {
     let (state, tone) = match addresses::state(Some(row)) {
         addresses::State::Confirmed => ("Confirmed", "good"),
         addresses::State::Stopped => ("Stopped by its owner", "idle"),
-        _ => ("Not confirmed", "warn"),
+        addresses::State::Pending | addresses::State::Unknown => ("Not confirmed", "warn"),
     };
     let email: String = form_urlencoded::byte_serialize(row.address.as_bytes()).collect();
     AddressLine {
