@@ -169,7 +169,8 @@ fn pass(shared: &Shared, mut from: TcpStream, mut to: TcpStream) {
                 while shared.network() == Network::Silent && !shared.ended.load(Ordering::SeqCst) {
                     std::thread::park_timeout(LOOK);
                 }
-                if to.write_all(&buffer[..count]).is_err() {
+                is_lost |= shared.network() == Network::Lost;
+                if !is_lost && to.write_all(&buffer[..count]).is_err() {
                     break;
                 }
             }
