@@ -23,7 +23,7 @@ Usage: cargo run -p xtask -- VERB
   tidy                          the style laws (CONTRIBUTING.md says why each stands)
   check                         formatting, dependencies, clippy, documentation, tidy
   test                          check, every test, the unattended demo, a fuzz smoke; counts what passed
-  tests                         only the test programs, counted
+  tests                         the test programs and the examples in the documentation, counted
   fuzz [--seconds N] [TARGET]   each fuzz target in turn, N seconds in all (60)
   sbom FOLDER                   a CycloneDX bill of materials of each shipped program
   docs                          the documentation as a web site, in target/docs/book

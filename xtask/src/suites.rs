@@ -25,7 +25,7 @@ const PATIENT: [&str; 6] = [
     "crates/core",
 ];
 
-/// Which of the two.
+/// A row of test programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Row {
     First,

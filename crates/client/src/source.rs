@@ -52,7 +52,7 @@ pub struct NotAHome;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Further destinations, which are told of every new token.
+    /// Further destinations, to which every new token is written.
     pub copies: Vec<Arc<dyn Destination>>,
     /// Keeps the processes of this machine from crowding a home elsewhere. A file home needs none.
     pub process_lock: Option<ProcessLock>,

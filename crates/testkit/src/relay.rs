@@ -19,7 +19,7 @@ pub enum Network {
     Cut,
     /// Keeps connections, takes new ones, and passes nothing on: what a lost route looks like.
     Silent,
-    /// The same, and what was sent meanwhile never arrives: each connection that was used stays open and is of no use any more.
+    /// The same, and what was sent meanwhile never arrives: each connection of that time stays open and passes nothing any more.
     Lost,
 }
 

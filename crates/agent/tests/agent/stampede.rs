@@ -234,8 +234,8 @@ fn holders_killed_on_a_file_against_a_server_of_clears_kind() {
     assert!(made <= most_needed() + 6 * ORPHANS, "{made} made");
 }
 
-/// While four processes go on, others are killed, each between a token that it made and its storing it. Nobody may be
-/// refused in the end, and tokens are made only for reasons.
+/// Four processes go on, and others are killed, each after it generated a token and before it stored it. In the end no process may
+/// be refused, and tokens are generated only for reasons.
 fn killed_in(world: &World) {
     let folder = world.folder.path();
     let keeper = Keeper::before(world.server.public());

@@ -2,7 +2,7 @@
 //!
 //! A [`Destination`] can be told to hold a token ([`Destination::put`]) or none. A [`Home`] can be read back as
 //! well, compares and swaps when written, and lends a lease: workers that share a home share one token. A client
-//! has one home and any number of further destinations, which are told of every new token.
+//! has one home and any number of further destinations, to which every new token is written.
 //!
 //! # How to add one
 //!

@@ -73,7 +73,7 @@ async fn with_internal_auth_only_the_bearer_is_told() {
     let asked = || ask(&world, &token);
     for request in [
         asked(),
-        // Whoever may not ask is not told either what is wrong with its question.
+        // A caller that may not ask does not learn what is wrong with its request, either.
         world.api.internal(Method::POST, INTROSPECT),
         asked().basic_auth("x", Some(BEARER)),
         asked().bearer_auth(BEARER).bearer_auth(BEARER),
